@@ -1,0 +1,155 @@
+//! The one error that leaves the service: words for callers, causes for operators.
+//!
+//! A face renders [`Error::code`] and the `Display` text and nothing else. What
+//! really happened is the `source()`, which is logged once, at the edge. No
+//! constructor takes a value that a caller sent, so none can be repeated.
+
+use std::borrow::Cow;
+
+/// A result whose error is [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// The cause of an error, for the log.
+pub type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+/// A failure in words that a caller may read.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct Error {
+    code: Code,
+    message: Cow<'static, str>,
+    #[source]
+    source: Option<Cause>,
+}
+
+/// The stable code of an [`Error`], the same on every face.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Code {
+    /// No token, or one that is not accepted.
+    Unauthenticated,
+    /// The caller's role or permissions do not allow the operation.
+    PermissionDenied,
+    /// The thing does not exist, or not for this caller.
+    NotFound,
+    /// The request itself is at fault.
+    InvalidArgument,
+    /// A unique value is taken.
+    AlreadyExists,
+    /// The thing changed since the caller read it.
+    Aborted,
+    /// The thing is in a state that forbids the operation.
+    FailedPrecondition,
+    /// A limit was reached.
+    ResourceExhausted,
+    /// The HSM or the database cannot be reached in time; trying again helps.
+    Unavailable,
+    /// A defect or damaged data; the trace id leads to the cause.
+    Internal,
+}
+
+impl Code {
+    /// The code as callers see it in `extensions.code`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unauthenticated => "UNAUTHENTICATED",
+            Self::PermissionDenied => "PERMISSION_DENIED",
+            Self::NotFound => "NOT_FOUND",
+            Self::InvalidArgument => "INVALID_ARGUMENT",
+            Self::AlreadyExists => "ALREADY_EXISTS",
+            Self::Aborted => "ABORTED",
+            Self::FailedPrecondition => "FAILED_PRECONDITION",
+            Self::ResourceExhausted => "RESOURCE_EXHAUSTED",
+            Self::Unavailable => "UNAVAILABLE",
+            Self::Internal => "INTERNAL",
+        }
+    }
+}
+
+impl Error {
+    fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { code, message: message.into(), source: None }
+    }
+
+    /// Whom the caller claims to be was not proved. The reason goes to the log only.
+    pub fn unauthenticated(reason: impl Into<Cause>) -> Self {
+        Self::new(Code::Unauthenticated, "A valid bearer token is required.").because(reason)
+    }
+
+    /// The caller's role or permissions do not allow this.
+    pub fn permission_denied() -> Self {
+        Self::new(Code::PermissionDenied, "Permission denied.")
+    }
+
+    /// The user secret does not exist, or not for this caller.
+    pub fn not_found() -> Self {
+        Self::new(Code::NotFound, "The user secret does not exist.")
+    }
+
+    /// `argument` breaks `rule`, which reads on from the name: "must be …".
+    pub fn invalid(argument: &str, rule: impl AsRef<str>) -> Self {
+        Self::new(Code::InvalidArgument, format!("{argument}: {}", rule.as_ref()))
+    }
+
+    /// The request as a whole breaks `rule`.
+    pub fn malformed(rule: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Code::InvalidArgument, rule)
+    }
+
+    /// `argument` is taken.
+    pub fn already_exists(argument: &str, rule: &str) -> Self {
+        Self::new(Code::AlreadyExists, format!("{argument}: {rule}"))
+    }
+
+    /// What `argument` expected is no longer so.
+    pub fn aborted(argument: &str) -> Self {
+        Self::new(
+            Code::Aborted,
+            format!("{argument}: the user secret has changed since; read it again"),
+        )
+    }
+
+    /// The state of things forbids the operation.
+    pub fn failed_precondition(rule: &'static str) -> Self {
+        Self::new(Code::FailedPrecondition, rule)
+    }
+
+    /// `limit`, named as in the configuration, is reached.
+    pub fn exhausted(limit: &str, rule: &str) -> Self {
+        Self::new(Code::ResourceExhausted, format!("{limit}: {rule}"))
+    }
+
+    /// Something this service needs is away.
+    pub fn unavailable(cause: impl Into<Cause>) -> Self {
+        Self::new(Code::Unavailable, "The service is not available at the moment; try again.")
+            .because(cause)
+    }
+
+    /// A defect, or data that is damaged.
+    pub fn internal(cause: impl Into<Cause>) -> Self {
+        Self::new(Code::Internal, "Internal error.").because(cause)
+    }
+
+    fn because(mut self, cause: impl Into<Cause>) -> Self {
+        self.source = Some(cause.into());
+        self
+    }
+
+    /// The stable code.
+    pub const fn code(&self) -> Code {
+        self.code
+    }
+
+    /// The causes, outermost first, for the log.
+    pub fn causes(&self) -> String {
+        let mut text = String::new();
+        let mut next = std::error::Error::source(self);
+        while let Some(cause) = next {
+            if !text.is_empty() {
+                text.push_str(": ");
+            }
+            text.push_str(&cause.to_string());
+            next = cause.source();
+        }
+        text
+    }
+}

@@ -1,0 +1,153 @@
+//! The engine that talks PKCS#11, and the only folder that knows cryptoki.
+//!
+//! PKCS#11 calls block and a vendor's module may do anything, so sessions live
+//! on threads of their own. [`Hsm`] is the async side: it puts a job with a
+//! deadline into a bounded queue and waits. When the queue is full it refuses
+//! at once; a job whose caller has gone, or whose deadline has passed, is
+//! skipped. Nothing here knows what a domain is: a KEK is a wrapped blob with
+//! the bytes it is bound to.
+
+mod birth;
+mod doctor;
+mod error;
+mod gcm;
+mod generation;
+mod kek;
+mod profile;
+mod random;
+mod secret;
+mod softhsm;
+mod template;
+mod worker;
+
+use std::{path::PathBuf, sync::Arc, thread, time::Duration};
+
+use crossbeam_channel::{Receiver, Sender, TrySendError};
+use tokio::{sync::oneshot, time::Instant};
+
+pub use birth::{Birth, RecoveryKey, create_root};
+pub use doctor::{Check, examine};
+pub use error::HsmError;
+pub use gcm::SealedBlock;
+pub use kek::WrappedKek;
+pub use profile::Profile;
+pub use secret::{Dek, Pin};
+pub use softhsm::create_token;
+
+use generation::Generation;
+use worker::{Job, Worker};
+
+/// What the engine must know of its token.
+pub struct Settings {
+    /// The PKCS#11 module, a shared library.
+    pub module: PathBuf,
+    /// The token's label; slot numbers are not stable.
+    pub token_label: String,
+    /// The user PIN of the token.
+    pub pin: Pin,
+    /// How this vendor's module likes to be treated.
+    pub profile: Profile,
+    /// The most jobs that may wait.
+    pub queue: usize,
+    /// How long a job may wait and run.
+    pub deadline: Duration,
+    /// The most KEKs whose handles are kept.
+    pub kek_handles: u64,
+}
+
+/// A handle on the engine; clones share one queue.
+#[derive(Clone)]
+pub struct Hsm {
+    jobs: Sender<Job>,
+    deadline: Duration,
+    threads: Arc<Threads>,
+}
+
+/// The worker threads, joined when the last [`Hsm`] goes: sessions must not be
+/// closed, nor the module finalized, under a running call.
+struct Threads(Vec<thread::JoinHandle<()>>);
+
+impl Hsm {
+    /// Loads the module, logs in, finds the root key and passes the self-test.
+    ///
+    /// This blocks. A process can do it once: PKCS#11 v2.40 §5.4 allows one `C_Initialize`.
+    pub fn start(settings: Settings) -> Result<Self, HsmError> {
+        let generation = Arc::new(Generation::open(&settings)?);
+        Worker::new(Arc::clone(&generation))?.self_test()?;
+
+        let (jobs, queue) = crossbeam_channel::bounded(settings.queue);
+        let threads = (0..settings.profile.sessions)
+            .map(|number| {
+                let worker = Worker::new(Arc::clone(&generation))?;
+                let queue: Receiver<Job> = queue.clone();
+                thread::Builder::new()
+                    .name(format!("hsm-{number}"))
+                    .spawn(move || worker.run(&queue))
+                    .map_err(|source| HsmError::Setup(source.to_string()))
+            })
+            .collect::<Result<_, _>>()?;
+        Ok(Self { jobs, deadline: settings.deadline, threads: Arc::new(Threads(threads)) })
+    }
+
+    /// Makes a KEK and returns it wrapped under the root and bound to `aad`.
+    pub async fn generate_kek(&self, aad: Vec<u8>) -> Result<WrappedKek, HsmError> {
+        self.call(move |worker| worker.generate_kek(aad)).await
+    }
+
+    /// Makes a DEK and wraps it under `kek`, bound to `aad`.
+    pub async fn wrap_dek(
+        &self,
+        kek: WrappedKek,
+        aad: Vec<u8>,
+    ) -> Result<(Dek, SealedBlock), HsmError> {
+        self.call(move |worker| worker.wrap_dek(&kek, &aad)).await
+    }
+
+    /// Unwraps a DEK that [`Self::wrap_dek`] wrapped under the same `kek` for the same `aad`.
+    pub async fn unwrap_dek(
+        &self,
+        kek: WrappedKek,
+        aad: Vec<u8>,
+        wrapped: SealedBlock,
+    ) -> Result<Dek, HsmError> {
+        self.call(move |worker| worker.unwrap_dek(&kek, &aad, &wrapped)).await
+    }
+
+    /// Proves that the token answers, by a wrap and an unwrap of a key that is nobody's.
+    pub async fn probe(&self) -> Result<(), HsmError> {
+        self.call(Worker::probe).await
+    }
+
+    async fn call<T: Send + 'static>(
+        &self,
+        operation: impl FnOnce(&mut Worker) -> Result<T, HsmError> + Send + 'static,
+    ) -> Result<T, HsmError> {
+        let deadline = Instant::now() + self.deadline;
+        let (reply, answer) = oneshot::channel();
+        let job: Job = Box::new(move |worker| {
+            if !reply.is_closed() && Instant::now() < deadline {
+                let _ = reply.send(operation(worker));
+            }
+        });
+        self.jobs.try_send(job).map_err(|refused| match refused {
+            TrySendError::Full(_) => HsmError::QueueFull,
+            TrySendError::Disconnected(_) => HsmError::Stopped,
+        })?;
+        match tokio::time::timeout_at(deadline, answer).await {
+            Ok(Ok(result)) => result,
+            Ok(Err(_)) => Err(HsmError::Stopped),
+            Err(_) => Err(HsmError::Deadline),
+        }
+    }
+
+    /// Waits until the workers have finished; to be called when no other handle is left.
+    pub fn stop(self) {
+        let Self { jobs, threads, .. } = self;
+        drop(jobs);
+        if let Some(Threads(threads)) = Arc::into_inner(threads) {
+            for thread in threads {
+                let _ = thread.join();
+            }
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! Module, login, root key and KEK handles, as one value.
+//!
+//! Handles mean something within their generation only, so they live and die
+//! with it. The anchor session holds the login and owns every session object:
+//! it is opened first and closed last.
+
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use crossbeam_channel::{Receiver, Sender};
+use cryptoki::{
+    context::{CInitializeArgs, CInitializeFlags, Pkcs11},
+    error::{Error as Pkcs11Error, RvError},
+    object::{Attribute, AttributeType, ObjectHandle},
+    session::{Session, UserType},
+    slot::Slot,
+};
+use moka::sync::Cache;
+
+use super::{
+    HsmError, Pin, Settings,
+    kek::{KekHandle, WrappedKek},
+    template,
+};
+
+pub(super) struct Generation {
+    root: ObjectHandle,
+    keks: Cache<WrappedKek, Arc<KekHandle>>,
+    graveyard: (Sender<ObjectHandle>, Receiver<ObjectHandle>),
+    anchor: Mutex<Session>,
+    slot: Slot,
+    pkcs11: Pkcs11,
+}
+
+impl Generation {
+    pub(super) fn open(settings: &Settings) -> Result<Self, HsmError> {
+        let pkcs11 = load(&settings.module)?;
+        let slot = find_token(&pkcs11, &settings.token_label)?;
+        let anchor = pkcs11.open_ro_session(slot)?;
+        log_in(&anchor, &settings.pin)?;
+        let stored_root = find_root(&anchor)?;
+        // A token that allows no copy is served by its token object, at its own pace.
+        let root = anchor.copy_object(stored_root, &template::root_copy()).unwrap_or(stored_root);
+        Ok(Self {
+            root,
+            keks: Cache::new(settings.kek_handles),
+            graveyard: crossbeam_channel::unbounded(),
+            anchor: Mutex::new(anchor),
+            slot,
+            pkcs11,
+        })
+    }
+
+    /// A session for a worker; it inherits the login.
+    pub(super) fn open_session(&self) -> Result<Session, HsmError> {
+        Ok(self.pkcs11.open_ro_session(self.slot)?)
+    }
+
+    pub(super) const fn root(&self) -> ObjectHandle {
+        self.root
+    }
+
+    /// The session that owns all objects.
+    pub(super) fn anchor(&self) -> MutexGuard<'_, Session> {
+        self.anchor.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A lease on `kek`'s handle, unwrapping it first when it is not at hand.
+    ///
+    /// However many ask for a cold KEK, it is unwrapped once. Its binding is
+    /// checked then: the KEK of another domain or version is refused.
+    pub(super) fn lease(&self, kek: &WrappedKek) -> Result<Arc<KekHandle>, HsmError> {
+        self.keks.try_get_with_by_ref(kek, || self.load_kek(kek)).map_err(|error| (*error).clone())
+    }
+
+    fn load_kek(&self, kek: &WrappedKek) -> Result<Arc<KekHandle>, HsmError> {
+        let anchor = self.anchor();
+        let object = kek.unwrap(&anchor, self.root)?;
+        let handle = Arc::new(KekHandle::new(object, self.graveyard.0.clone()));
+        if kek.is_bound_to(&anchor, object) {
+            Ok(handle)
+        } else {
+            Err(HsmError::Tampered("the domain's KEK"))
+        }
+    }
+
+    /// Forgets `kek`'s handle; who holds a lease keeps it until they are done.
+    pub(super) fn evict(&self, kek: &WrappedKek) {
+        self.keks.invalidate(kek);
+    }
+
+    /// Destroys the objects whose last lease has ended.
+    pub(super) fn bury(&self) {
+        if self.graveyard.1.is_empty() {
+            return;
+        }
+        let anchor = self.anchor();
+        for object in self.graveyard.1.try_iter() {
+            if let Err(error) = anchor.destroy_object(object) {
+                tracing::debug!(%error, "an evicted KEK's object could not be destroyed");
+            }
+        }
+    }
+}
+
+/// Loads the module and initializes it with the operating system's locks: without, SoftHSM crashes.
+pub(super) fn load(module: &Path) -> Result<Pkcs11, HsmError> {
+    let pkcs11 = Pkcs11::new(module).map_err(|error| {
+        HsmError::Setup(format!("hsm.module: {} cannot be loaded: {error}", module.display()))
+    })?;
+    match pkcs11.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)) {
+        Ok(()) => Ok(pkcs11),
+        Err(Pkcs11Error::Pkcs11(RvError::CryptokiAlreadyInitialized, _)) => Ok(pkcs11),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The slot that holds the token called `label`.
+pub(super) fn find_token(pkcs11: &Pkcs11, label: &str) -> Result<Slot, HsmError> {
+    for slot in pkcs11.get_slots_with_initialized_token()? {
+        if pkcs11.get_token_info(slot)?.label() == label {
+            return Ok(slot);
+        }
+    }
+    Err(HsmError::Setup(format!("hsm.token_label: no token is called {label:?}")))
+}
+
+pub(super) fn log_in(session: &Session, pin: &Pin) -> Result<(), HsmError> {
+    match session.login(UserType::User, Some(pin.expose())) {
+        Ok(()) | Err(Pkcs11Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => Ok(()),
+        Err(Pkcs11Error::Pkcs11(RvError::PinIncorrect | RvError::PinInvalid, _)) => {
+            Err(HsmError::PinIncorrect)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The root key: there must be one, and it must be unable to leave.
+pub(super) fn find_root(session: &Session) -> Result<ObjectHandle, HsmError> {
+    let found = session.find_objects(&template::find_root())?;
+    let [root] = found[..] else {
+        return Err(HsmError::Setup(match found.len() {
+            0 => "the token has no root key; `usersecret hsm init` makes one".to_owned(),
+            many => format!("the token has {many} keys labelled {:?}", template::ROOT_LABEL),
+        }));
+    };
+    let asked = [AttributeType::Sensitive, AttributeType::Extractable];
+    let answered = session.get_attributes(root, &asked)?;
+    let safe = answered.contains(&Attribute::Sensitive(true))
+        && answered.contains(&Attribute::Extractable(false));
+    if safe {
+        Ok(root)
+    } else {
+        Err(HsmError::Setup("the root key is extractable or not sensitive".to_owned()))
+    }
+}

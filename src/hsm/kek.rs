@@ -1,0 +1,119 @@
+//! A domain's key-encryption key: wrapped outside the HSM, a leased handle inside.
+
+use crossbeam_channel::Sender;
+use cryptoki::{mechanism::Mechanism, object::ObjectHandle, session::Session};
+
+use super::{HsmError, SealedBlock, random::Random, template};
+
+/// A KEK as it is stored, and what it is bound to.
+///
+/// It is the whole key of the handle cache: a changed blob never meets the handle of the old one.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct WrappedKek {
+    /// What the binding tag authenticates: the KEK's domain and version.
+    aad: Vec<u8>,
+    /// The KEK under the root, `CKM_AES_KEY_WRAP` (RFC 3394): 40 bytes.
+    blob: [u8; Self::BLOB],
+    /// A constant under the KEK, with `aad`.
+    binding: SealedBlock,
+}
+
+impl WrappedKek {
+    /// Bytes of the wrapped key.
+    pub const BLOB: usize = 40;
+
+    /// What every binding tag encrypts.
+    const CONSTANT: &[u8; 32] = b"usersecret KEK binding tag, v. 1";
+
+    /// Takes the stored parts; `None` when a length is wrong.
+    pub fn parse(aad: Vec<u8>, blob: &[u8], binding: &[u8]) -> Option<Self> {
+        Some(Self { aad, blob: blob.try_into().ok()?, binding: SealedBlock::parse(binding)? })
+    }
+
+    /// The wrapped key, to be stored.
+    pub const fn blob(&self) -> &[u8; Self::BLOB] {
+        &self.blob
+    }
+
+    /// The binding tag, to be stored beside it.
+    pub const fn binding(&self) -> &SealedBlock {
+        &self.binding
+    }
+
+    /// Makes a KEK, wraps it under `root`, binds it to `aad`, and destroys it.
+    pub(super) fn generate(
+        session: &Session,
+        root: ObjectHandle,
+        random: &mut Random,
+        aad: Vec<u8>,
+    ) -> Result<Self, HsmError> {
+        let newborn = session.generate_key(&Mechanism::AesKeyGen, &template::newborn_kek())?;
+        let wrapped = Self::wrap(session, root, newborn, random, aad);
+        session.destroy_object(newborn)?;
+        wrapped
+    }
+
+    fn wrap(
+        session: &Session,
+        root: ObjectHandle,
+        newborn: ObjectHandle,
+        random: &mut Random,
+        aad: Vec<u8>,
+    ) -> Result<Self, HsmError> {
+        let blob = wrap_key(session, root, newborn)?;
+        let iv = random.take(session)?;
+        let binding = SealedBlock::seal(session, newborn, iv, &aad, Self::CONSTANT)?;
+        Ok(Self { aad, blob, binding })
+    }
+
+    /// Unwraps the KEK as a key that cannot leave the HSM.
+    pub(super) fn unwrap(
+        &self,
+        session: &Session,
+        root: ObjectHandle,
+    ) -> Result<ObjectHandle, HsmError> {
+        Ok(session.unwrap_key(&Mechanism::AesKeyWrap, root, &self.blob, &template::kek())?)
+    }
+
+    /// Whether `key` is this KEK and this KEK belongs here.
+    pub(super) fn is_bound_to(&self, session: &Session, key: ObjectHandle) -> bool {
+        self.binding
+            .open(session, key, &self.aad)
+            .is_ok_and(|constant| *constant == *Self::CONSTANT)
+    }
+}
+
+/// Wraps `key` under `root`. Cut to RFC 3394's length: cryptoki leaves what the size query asked for.
+pub(super) fn wrap_key(
+    session: &Session,
+    root: ObjectHandle,
+    key: ObjectHandle,
+) -> Result<[u8; WrappedKek::BLOB], HsmError> {
+    session
+        .wrap_key(&Mechanism::AesKeyWrap, root, key)?
+        .first_chunk()
+        .copied()
+        .ok_or(HsmError::Misbehaved("C_WrapKey gave a wrong length"))
+}
+
+/// A lease on a KEK's session object. The object is destroyed after the last lease has ended.
+pub(super) struct KekHandle {
+    object: ObjectHandle,
+    graveyard: Sender<ObjectHandle>,
+}
+
+impl KekHandle {
+    pub(super) const fn new(object: ObjectHandle, graveyard: Sender<ObjectHandle>) -> Self {
+        Self { object, graveyard }
+    }
+
+    pub(super) const fn object(&self) -> ObjectHandle {
+        self.object
+    }
+}
+
+impl Drop for KekHandle {
+    fn drop(&mut self) {
+        let _ = self.graveyard.send(self.object);
+    }
+}

@@ -1,0 +1,7 @@
+//! Usersecret: a multi-tenant GraphQL gateway that keeps users' credentials
+//! encrypted under keys that live in an HSM.
+
+pub mod clock;
+pub mod error;
+pub mod hsm;
+pub mod ids;
