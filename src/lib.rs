@@ -1,7 +1,10 @@
 //! Usersecret: a multi-tenant GraphQL gateway that keeps users' credentials
 //! encrypted under keys that live in an HSM.
 
+pub mod auth;
 pub mod clock;
+pub mod crypto;
 pub mod error;
 pub mod hsm;
 pub mod ids;
+pub mod query;

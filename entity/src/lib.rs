@@ -1,1 +1,9 @@
+//! The rows of the database.
+//!
+//! Every tenant table's key starts with `domain_id`. Times are integers of
+//! microseconds, because text of varying width does not sort.
 
+pub mod domain;
+pub mod kek;
+pub mod user_secret;
+pub mod user_secret_version;

@@ -1,0 +1,40 @@
+//! Who is calling, and what they were granted.
+//!
+//! [`Authenticator`] makes a [`Caller`] of a token, and [`Gate`] makes a
+//! [`Scope`] of a caller. Without a scope there is no row and no key, and
+//! nobody else can make one:
+//!
+//! ```
+//! fn domain_of(scope: &usersecret::auth::Scope) -> &str {
+//!     scope.domain().as_str()
+//! }
+//! ```
+//!
+//! ```compile_fail,E0451
+//! fn forge(domain: usersecret::ids::DomainId) -> usersecret::auth::Scope {
+//!     usersecret::auth::Scope { domain, owner: None }
+//! }
+//! ```
+//!
+//! ```compile_fail,E0624
+//! use usersecret::auth::{Caller, Permission, Scope, Target};
+//! fn forge(caller: &Caller) -> Scope {
+//!     Scope::grant(caller, Permission::ReadUserSecret, Target::Own).unwrap()
+//! }
+//! ```
+
+mod authenticator;
+mod caller;
+mod gate;
+mod issuer;
+mod jwks;
+mod jwt;
+mod permission;
+mod scope;
+
+pub use authenticator::Authenticator;
+pub use caller::{Caller, Reach, Role};
+pub use gate::Gate;
+pub use issuer::{ClaimSet, Issuer, IssuerError, IssuerSettings};
+pub use permission::{Grant, Permission};
+pub use scope::{Scope, Target};

@@ -1,0 +1,126 @@
+//! A bearer token: what must hold before and while its signature is checked.
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use jsonwebtoken::Validation;
+use serde::{Deserialize, Deserializer, de::DeserializeOwned};
+
+use super::{Issuer, jwks::Key};
+
+/// The most bytes that a token may have.
+const MAX_LEN: usize = 8 * 1024;
+
+/// The most keys that are tried when a token names none.
+const MAX_TRIED: usize = 4;
+
+/// The clock difference that is forgiven, in seconds.
+const LEEWAY: u64 = 60;
+
+/// Claims of the `standard` set. Serde refuses a claim that stands twice.
+#[derive(Deserialize)]
+pub(super) struct Claims {
+    pub(super) iss: String,
+    #[serde(default, deserialize_with = "text")]
+    pub(super) domain_id: Option<String>,
+    #[serde(default, deserialize_with = "text")]
+    pub(super) user_id: Option<String>,
+    #[serde(default, deserialize_with = "text")]
+    pub(super) sub: Option<String>,
+    #[serde(default, deserialize_with = "text")]
+    pub(super) role: Option<String>,
+    #[serde(default, deserialize_with = "text")]
+    pub(super) scope: Option<String>,
+    #[serde(default, deserialize_with = "text")]
+    pub(super) jti: Option<String>,
+}
+
+/// A claim that may be absent, but is text when it is there: `null` is refused.
+fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    String::deserialize(deserializer).map(Some)
+}
+
+/// The header parameters that matter (RFC 7515 §4.1). `alg` is not among them:
+/// a token has no say in how it is verified.
+#[derive(Deserialize)]
+struct Header {
+    #[serde(default, deserialize_with = "text")]
+    kid: Option<String>,
+    #[serde(default, deserialize_with = "refused")]
+    jku: (),
+    #[serde(default, deserialize_with = "refused")]
+    jwk: (),
+    #[serde(default, deserialize_with = "refused")]
+    x5u: (),
+    #[serde(default, deserialize_with = "refused")]
+    crit: (),
+    #[serde(default, deserialize_with = "refused")]
+    b64: (),
+}
+
+/// Parameters that bring keys along, or ask for extensions that nobody here understands.
+fn refused<'de, D: Deserializer<'de>>(_: D) -> Result<(), D::Error> {
+    Err(serde::de::Error::custom("the header has a parameter that is refused"))
+}
+
+/// A token that has been read and not yet believed.
+pub(super) struct Token<'a> {
+    text: &'a str,
+    kid: Option<String>,
+    /// For the choice of the issuer's entry, and for nothing else.
+    pub(super) unverified: Claims,
+}
+
+impl<'a> Token<'a> {
+    /// Reads the compact serialization (RFC 7515 §7.1); the error is a reason for the log.
+    pub(super) fn read(text: &'a str) -> Result<Self, &'static str> {
+        if text.len() > MAX_LEN {
+            return Err("the token is too long");
+        }
+        let mut parts = text.split('.');
+        let (Some(header), Some(claims), Some(_), None) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            return Err("the token has not three parts");
+        };
+        let Header { kid, jku: (), jwk: (), x5u: (), crit: (), b64: () } =
+            decode(header).ok_or("the token's header is not acceptable")?;
+        let unverified = decode(claims).ok_or("the token's claims are not acceptable")?;
+        Ok(Self { text, kid, unverified })
+    }
+
+    /// Verifies the token as one of `issuer`: signature, `exp`, `nbf`, `iss` and `aud`.
+    pub(super) fn verify(&self, issuer: &Issuer) -> Result<Claims, String> {
+        let mut reason = "no key of the issuer has the token's kid".to_owned();
+        for key in self.candidates(issuer) {
+            match jsonwebtoken::decode(self.text, &key.decoding, &rules(issuer, key)) {
+                Ok(token) => return Ok(token.claims),
+                Err(error) => reason = error.to_string(),
+            }
+        }
+        Err(reason)
+    }
+
+    fn candidates<'k>(&self, issuer: &'k Issuer) -> impl Iterator<Item = &'k Key> {
+        let kid = self.kid.clone();
+        let limit = if kid.is_some() { usize::MAX } else { MAX_TRIED };
+        issuer
+            .keys
+            .iter()
+            .filter(move |key| kid.is_none() || key.kid == kid)
+            .take(limit)
+    }
+}
+
+fn rules(issuer: &Issuer, key: &Key) -> Validation {
+    let mut rules = Validation::new(key.algorithm);
+    rules.leeway = LEEWAY;
+    rules.validate_nbf = true;
+    rules.set_issuer(&[&issuer.iss]);
+    rules.set_audience(&issuer.audiences);
+    // Without this a token that has no `iss` or `aud` at all would pass.
+    rules.set_required_spec_claims(&["exp", "iss", "aud"]);
+    rules
+}
+
+fn decode<T: DeserializeOwned>(part: &str) -> Option<T> {
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).ok()?).ok()
+}

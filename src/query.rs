@@ -1,0 +1,130 @@
+//! The language of lists: what is looked for, in which order, and which page.
+//!
+//! It knows the fields of a user secret and no table. [`ListQuery`] is what
+//! every face makes of its own request; `compile` turns it into conditions, and
+//! the store joins those to the caller's scope as the outer AND.
+
+mod compile;
+mod cursor;
+mod field;
+
+pub use compile::{condition, order, position_after};
+pub use cursor::{Cursor, Fingerprint};
+pub use field::{Field, FieldKind};
+
+use crate::error::{Error, Result};
+
+/// The most rows of one page.
+pub const MAX_PAGE: u64 = 100;
+
+/// The rows of a page that says nothing about its size.
+pub const DEFAULT_PAGE: u64 = 20;
+
+/// What a list shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListQuery {
+    /// Fields that must equal a text.
+    pub equal: Vec<(Field, String)>,
+    /// Words in lower case, one of which must occur in id, name, schema or provider; none: no condition.
+    pub keyword: Vec<String>,
+    /// The order, most significant first; empty: by name.
+    pub sort: Vec<Sort>,
+    /// Which part of it.
+    pub window: Window,
+    /// Whether to count all that match.
+    pub with_total: bool,
+}
+
+/// A sort key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sort {
+    /// By which field.
+    pub field: Field,
+    /// Descending.
+    pub desc: bool,
+}
+
+/// A page of a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Window {
+    /// The first rows after `cursor`.
+    After {
+        /// How many.
+        limit: u64,
+        /// Where to go on; none: from the start.
+        cursor: Option<String>,
+    },
+    /// The last rows before `cursor`.
+    Before {
+        /// How many.
+        limit: u64,
+        /// Where to stop; none: at the end.
+        cursor: Option<String>,
+    },
+    /// Rows `start` to `start + limit - 1`, counted from 1.
+    Numbered {
+        /// The first row; 0 is taken as 1.
+        start: u64,
+        /// How many.
+        limit: u64,
+    },
+}
+
+impl ListQuery {
+    /// The order that is in force, without the tie-breaks.
+    pub fn sort(&self) -> &[Sort] {
+        const BY_NAME: [Sort; 1] = [Sort { field: Field::Name, desc: false }];
+        if self.sort.is_empty() { &BY_NAME } else { &self.sort }
+    }
+}
+
+/// Splits `text` into the words of a keyword search.
+pub fn words(text: &str) -> Vec<String> {
+    text.split_whitespace().map(str::to_lowercase).collect()
+}
+
+impl Window {
+    /// The page that the arguments of a GraphQL connection ask for, or a numbered `(start, limit)` one.
+    pub fn from_arguments(
+        first: Option<i32>,
+        after: Option<String>,
+        last: Option<i32>,
+        before: Option<String>,
+        page: Option<(Option<i32>, Option<i32>)>,
+    ) -> Result<Self> {
+        if let Some((start, limit)) = page {
+            if first.is_some() || after.is_some() || last.is_some() || before.is_some() {
+                let rule = "must not stand beside first, after, last or before";
+                return Err(Error::invalid("query.page", rule));
+            }
+            return Ok(Self::Numbered {
+                start: count("query.page.start", start, u64::MAX)?.unwrap_or(1).max(1),
+                limit: match count("query.page.limit", limit, MAX_PAGE)? {
+                    None | Some(0) => MAX_PAGE,
+                    Some(limit) => limit,
+                },
+            });
+        }
+        let forward = first.is_some() || after.is_some();
+        let backward = last.is_some() || before.is_some();
+        if forward && backward {
+            return Err(Error::invalid("first", "must not stand beside last or before"));
+        }
+        if backward {
+            let limit = count("last", last, MAX_PAGE)?.unwrap_or(DEFAULT_PAGE);
+            return Ok(Self::Before { limit, cursor: before });
+        }
+        let limit = count("first", first, MAX_PAGE)?.unwrap_or(DEFAULT_PAGE);
+        Ok(Self::After { limit, cursor: after })
+    }
+}
+
+fn count(argument: &str, value: Option<i32>, most: u64) -> Result<Option<u64>> {
+    value
+        .map(|value| match u64::try_from(value) {
+            Ok(value) if value <= most => Ok(value),
+            _ if most == u64::MAX => Err(Error::invalid(argument, "must not be negative")),
+            _ => Err(Error::invalid(argument, format!("must be 0 to {most}"))),
+        })
+        .transpose()
+}

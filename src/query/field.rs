@@ -1,0 +1,86 @@
+//! The fields that a query may name: a closed set.
+
+/// A field of a user secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Field {
+    /// Its id.
+    UserSecretId,
+    /// Its owner.
+    UserId,
+    /// Its name.
+    Name,
+    /// Its schema.
+    SchemaId,
+    /// Its provider.
+    Provider,
+    /// The version of its data.
+    Version,
+    /// Its revision.
+    Revision,
+    /// When it expires.
+    ExpiresAt,
+    /// When it was created.
+    CreatedAt,
+    /// When it was changed last.
+    UpdatedAt,
+}
+
+/// How a field's values compare.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FieldKind {
+    /// By code point.
+    Text,
+    /// As integers; times are microseconds.
+    Integer,
+}
+
+impl Field {
+    /// All fields.
+    pub const ALL: [Self; 10] = [
+        Self::UserSecretId,
+        Self::UserId,
+        Self::Name,
+        Self::SchemaId,
+        Self::Provider,
+        Self::Version,
+        Self::Revision,
+        Self::ExpiresAt,
+        Self::CreatedAt,
+        Self::UpdatedAt,
+    ];
+
+    /// The field called `key` on the wire.
+    pub fn named(key: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|field| field.key() == key)
+    }
+
+    /// The field's name on the wire, which is its column's as well.
+    pub const fn key(self) -> &'static str {
+        match self {
+            Self::UserSecretId => "user_secret_id",
+            Self::UserId => "user_id",
+            Self::Name => "name",
+            Self::SchemaId => "schema_id",
+            Self::Provider => "provider",
+            Self::Version => "version",
+            Self::Revision => "revision",
+            Self::ExpiresAt => "expires_at",
+            Self::CreatedAt => "created_at",
+            Self::UpdatedAt => "updated_at",
+        }
+    }
+
+    /// How its values compare.
+    pub const fn kind(self) -> FieldKind {
+        match self {
+            Self::UserSecretId | Self::UserId | Self::Name | Self::SchemaId | Self::Provider => {
+                FieldKind::Text
+            }
+            Self::Version
+            | Self::Revision
+            | Self::ExpiresAt
+            | Self::CreatedAt
+            | Self::UpdatedAt => FieldKind::Integer,
+        }
+    }
+}
