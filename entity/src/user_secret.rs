@@ -42,7 +42,7 @@ pub struct Model {
     pub idempotency_digest: Option<Vec<u8>>,
 }
 
-/// No relation is followed by the ORM.
+/// No relation is followed from here.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 

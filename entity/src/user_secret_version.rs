@@ -25,8 +25,23 @@ pub struct Model {
     pub created_at: i64,
 }
 
-/// No relation is followed by the ORM.
+/// What a version hangs on.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
-pub enum Relation {}
+pub enum Relation {
+    /// The KEK that wraps its DEK.
+    #[sea_orm(
+        belongs_to = "super::kek::Entity",
+        from = "(Column::DomainId, Column::KekVersion)",
+        to = "(super::kek::Column::DomainId, super::kek::Column::Version)"
+    )]
+    Kek,
+    /// The secret that it is a version of.
+    #[sea_orm(
+        belongs_to = "super::user_secret::Entity",
+        from = "(Column::DomainId, Column::UserSecretId)",
+        to = "(super::user_secret::Column::DomainId, super::user_secret::Column::UserSecretId)"
+    )]
+    UserSecret,
+}
 
 impl ActiveModelBehavior for ActiveModel {}

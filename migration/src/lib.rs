@@ -1,5 +1,6 @@
 //! The database schema and its history, the same on every engine.
 
+pub use sea_orm_migration::MigratorTrait;
 use sea_orm_migration::prelude::*;
 
 mod m0001_user_secrets;

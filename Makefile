@@ -1,0 +1,65 @@
+# `make help` lists the targets. Everything but the install steps is plain cargo.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+# The steps share one target folder and one order, whatever -j says.
+.NOTPARALLEL:
+
+ARGS ?=
+STEPS := install-test tree-save fmt clippy doc deny cargo-test schema tree-check
+step = @printf '\n==> %s\n' '$@'
+
+.PHONY: help run install test $(STEPS)
+
+help: ## Lists the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: install ## Builds the service and starts it under .usersecret/; ARGS="--listen 127.0.0.1:8081" adds options
+	cargo run -- dev --data-dir .usersecret $(ARGS)
+
+test: $(STEPS) ## Runs every check and every test, in the order below
+	@printf '\n==> all passed\n'
+
+install: ## Installs the packages that `make run` needs and that are missing
+	@scripts/install.sh run
+
+install-test: ## Installs the packages that the tests need and that are missing
+	$(step)
+	@scripts/install.sh test
+
+tree-save: ## Notes the state of the checkout
+	$(step)
+	@scripts/tree.sh save
+
+fmt: ## Formatting
+	$(step)
+	cargo fmt --all --check
+
+clippy: ## Lints; a warning fails
+	$(step)
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+
+doc: ## Documentation of the code; a warning fails
+	$(step)
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+
+deny: ## Advisories, licences and sources of the dependencies
+	$(step)
+	@scripts/deny.sh
+
+# CI and INSTA_UPDATE: a snapshot that differs fails and is never written.
+cargo-test: ## Tests
+	$(step)
+	CI=true INSTA_UPDATE=no cargo test --workspace --locked
+
+schema: ## schema.graphql is what the service serves
+	$(step)
+	@mkdir -p target
+	cargo run --quiet --locked -- schema >target/schema.graphql
+	@diff -u schema.graphql target/schema.graphql || { \
+		echo 'schema: refresh it with: cargo run --quiet -- schema >schema.graphql' >&2; exit 1; }
+
+tree-check: ## The tests have left the checkout as it was
+	$(step)
+	@scripts/tree.sh check

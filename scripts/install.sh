@@ -1,0 +1,46 @@
+#!/usr/bin/env bash
+# Installs the Debian packages that are missing, and nothing when none is.
+#
+#   scripts/install.sh run     what it takes to build and start the service
+#   scripts/install.sh test    that, and what the tests need
+set -euo pipefail
+
+# Where the service looks for SoftHSM; whoever sets another place has it already.
+module=${USERSECRET_HSM__MODULE:-/usr/lib/softhsm/libsofthsm2.so}
+missing=()
+
+# need WHY PACKAGE...
+need() {
+    echo "install: ${*:2}: $1" >&2
+    missing+=("${@:2}")
+}
+
+have() { command -v "$1" >/dev/null; }
+
+fail() {
+    echo "install: $1" >&2
+    exit 1
+}
+
+have cargo || fail "Rust is missing; get it from https://rustup.rs"
+# aws-lc and SQLite are built from C. Neither needs C++, CMake or Perl.
+have cc || need "the C compiler for the cryptographic library and SQLite" gcc libc6-dev
+[[ -e $module ]] || need "the HSM in software that holds the keys ($module)" softhsm2
+if [[ ${1:-run} == test ]]; then
+    have git || need "the security advisories come as a git repository" git
+fi
+
+[[ ${#missing[@]} -gt 0 ]] || exit 0
+
+have apt-get || fail "no apt-get here; install what is named above by the system's own means.
+install: when SoftHSM lies elsewhere, name its module in USERSECRET_HSM__MODULE"
+
+as_root=()
+if [[ $(id -u) -ne 0 ]]; then
+    have sudo || fail "neither root nor sudo; have an administrator run: apt-get install ${missing[*]}"
+    as_root=(sudo)
+fi
+
+export DEBIAN_FRONTEND=noninteractive
+"${as_root[@]}" apt-get update --quiet
+"${as_root[@]}" apt-get install --quiet --yes --no-install-recommends "${missing[@]}"

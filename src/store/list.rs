@@ -1,0 +1,156 @@
+//! A page of a list.
+
+use ::entity::user_secret;
+use sea_orm::{PaginatorTrait as _, QueryFilter as _, QuerySelect, QueryTrait as _, Select};
+use serde_json::Value;
+
+use super::{Store, UserSecret, database, user_secret::select_in};
+use crate::{
+    auth::Scope,
+    error::{Error, Result},
+    query::{self, Cursor, Field, Fingerprint, ListQuery, Window},
+};
+
+/// A secret and its place in the list.
+#[derive(Debug)]
+pub struct Place {
+    /// The secret.
+    pub secret: UserSecret,
+    /// The opaque cursor of its place.
+    pub cursor: String,
+}
+
+/// A page of a list.
+#[derive(Debug)]
+pub struct Page {
+    /// The rows, in order.
+    pub places: Vec<Place>,
+    /// Whether there are rows before them.
+    pub has_previous: bool,
+    /// Whether there are rows behind them.
+    pub has_next: bool,
+    /// How many rows match in all, if that was asked.
+    pub total: Option<u64>,
+}
+
+impl Store {
+    /// The page of `query` among the secrets of `scope`.
+    pub async fn page(&self, scope: &Scope, query: &ListQuery) -> Result<Page> {
+        let matching = select_in(scope).filter(query::condition(query));
+        let total = if query.with_total {
+            Some(matching.clone().count(&self.read).await.map_err(database)?)
+        } else {
+            None
+        };
+        let fingerprint = Fingerprint::of(scope, query);
+        let mut page = match &query.window {
+            Window::After { limit, cursor } => {
+                let cursor = read_cursor("after", cursor.as_deref(), &fingerprint, query)?;
+                let (rows, more) = self.walk(matching, query, cursor.as_ref(), *limit, false).await?;
+                Self::page_of(rows, cursor.is_some(), more, &fingerprint, query)?
+            }
+            Window::Before { limit, cursor } => {
+                let cursor = read_cursor("before", cursor.as_deref(), &fingerprint, query)?;
+                let (mut rows, more) =
+                    self.walk(matching, query, cursor.as_ref(), *limit, true).await?;
+                rows.reverse();
+                Self::page_of(rows, more, cursor.is_some(), &fingerprint, query)?
+            }
+            Window::Numbered { start, limit } => {
+                let skipped = start.saturating_sub(1);
+                let rows = ordered(matching, query, false).offset(skipped);
+                let (rows, more) = self.take(rows, *limit).await?;
+                Self::page_of(rows, skipped > 0, more, &fingerprint, query)?
+            }
+        };
+        page.total = total;
+        Ok(page)
+    }
+
+    /// Up to `limit` rows from `cursor` on, and whether there are more.
+    async fn walk(
+        &self,
+        matching: Select<user_secret::Entity>,
+        query: &ListQuery,
+        cursor: Option<&Cursor>,
+        limit: u64,
+        reverse: bool,
+    ) -> Result<(Vec<user_secret::Model>, bool)> {
+        let rest = cursor.map(|cursor| query::position_after(query, cursor, reverse));
+        let rows = matching.apply_if(rest, |select, rest| select.filter(rest));
+        self.take(ordered(rows, query, reverse), limit).await
+    }
+
+    async fn take(
+        &self,
+        rows: Select<user_secret::Entity>,
+        limit: u64,
+    ) -> Result<(Vec<user_secret::Model>, bool)> {
+        let mut rows = rows.limit(limit + 1).all(&self.read).await.map_err(database)?;
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let more = rows.len() > limit;
+        rows.truncate(limit);
+        Ok((rows, more))
+    }
+
+    fn page_of(
+        rows: Vec<user_secret::Model>,
+        has_previous: bool,
+        has_next: bool,
+        fingerprint: &Fingerprint,
+        query: &ListQuery,
+    ) -> Result<Page> {
+        let places = rows
+            .into_iter()
+            .map(|row| {
+                let cursor = cursor_of(&row, fingerprint, query);
+                Ok(Place { secret: row.try_into()?, cursor })
+            })
+            .collect::<Result<_>>()?;
+        Ok(Page { places, has_previous, has_next, total: None })
+    }
+}
+
+fn ordered(
+    mut rows: Select<user_secret::Entity>,
+    query: &ListQuery,
+    reverse: bool,
+) -> Select<user_secret::Entity> {
+    for (expression, order, nulls) in query::order(query, reverse) {
+        QuerySelect::query(&mut rows).order_by_expr_with_nulls(expression, order, nulls);
+    }
+    rows
+}
+
+fn read_cursor(
+    argument: &str,
+    text: Option<&str>,
+    fingerprint: &Fingerprint,
+    query: &ListQuery,
+) -> Result<Option<Cursor>> {
+    let rule = "must be a cursor of this very query, by the same caller";
+    text.map(|text| {
+        Cursor::decode(text, fingerprint, query).ok_or_else(|| Error::invalid(argument, rule))
+    })
+    .transpose()
+}
+
+fn cursor_of(row: &user_secret::Model, fingerprint: &Fingerprint, query: &ListQuery) -> String {
+    let values = query.sort().iter().map(|key| value_of(row, key.field)).collect();
+    Cursor::new(fingerprint.clone(), values, row.position, row.user_secret_id.clone()).encode()
+}
+
+fn value_of(row: &user_secret::Model, field: Field) -> Value {
+    match field {
+        Field::UserSecretId => row.user_secret_id.as_str().into(),
+        Field::UserId => row.user_id.as_str().into(),
+        Field::Name => row.name.as_str().into(),
+        Field::SchemaId => row.schema_id.as_deref().into(),
+        Field::Provider => row.provider.as_deref().into(),
+        Field::Version => row.version.into(),
+        Field::Revision => row.revision.into(),
+        Field::ExpiresAt => row.expires_at.into(),
+        Field::CreatedAt => row.created_at.into(),
+        Field::UpdatedAt => row.updated_at.into(),
+    }
+}
