@@ -33,7 +33,7 @@ if [[ $(cargo-deny --version 2>/dev/null) != "cargo-deny ${version%.*}."* ]]; th
     say "building cargo-deny $version, once; it takes a minute"
     # A debug build without debug information: the check takes seconds either way.
     CARGO_PROFILE_DEV_DEBUG=0 \
-        cargo install cargo-deny --version "$version" --locked --debug --root target/tools
+        cargo install cargo-deny --version "$version" --locked --debug --quiet --root target/tools
 fi
 
 cargo-deny --locked check bans licenses sources
@@ -44,6 +44,7 @@ elif ! GIT_TERMINAL_PROMPT=0 timeout 120 cargo-deny --locked fetch db; then
     say "NOT CHECKED: security advisories. They cannot be fetched and there is no copy of them."
     exit 0
 fi
-say "newest advisory: $(grep -rhoE '^date = "[0-9-]+"' "$db/crates" | sort | tail -n 1)"
+newest=$(grep -rhoE '^date = "[0-9-]+"' "$db/crates" | sort | tail -n 1)
+say "newest advisory: ${newest//\"/}"
 # Offline, or it would fetch the advisories again.
 cargo-deny --locked --offline check advisories

@@ -5,8 +5,8 @@
 #   scripts/install.sh test    that, and what the tests need
 set -euo pipefail
 
-# Where the service looks for SoftHSM; whoever sets another place has it already.
-module=${USERSECRET_HSM__MODULE:-/usr/lib/softhsm/libsofthsm2.so}
+# Where the service looks for SoftHSM, unless told of another module.
+softhsm=/usr/lib/softhsm/libsofthsm2.so
 missing=()
 
 # need WHY PACKAGE...
@@ -25,15 +25,16 @@ fail() {
 have cargo || fail "Rust is missing; get it from https://rustup.rs"
 # aws-lc and SQLite are built from C. Neither needs C++, CMake or Perl.
 have cc || need "the C compiler for the cryptographic library and SQLite" gcc libc6-dev
-[[ -e $module ]] || need "the HSM in software that holds the keys ($module)" softhsm2
+[[ -n ${USERSECRET_HSM__MODULE:-} || -e $softhsm ]] ||
+    need "the HSM in software that holds the keys" softhsm2
 if [[ ${1:-run} == test ]]; then
     have git || need "the security advisories come as a git repository" git
 fi
 
 [[ ${#missing[@]} -gt 0 ]] || exit 0
 
-have apt-get || fail "no apt-get here; install what is named above by the system's own means.
-install: when SoftHSM lies elsewhere, name its module in USERSECRET_HSM__MODULE"
+have apt-get || fail "no apt-get here; install what is named above by the system's own means,
+install: and when SoftHSM does not lie at $softhsm, name its module in USERSECRET_HSM__MODULE"
 
 as_root=()
 if [[ $(id -u) -ne 0 ]]; then
@@ -41,6 +42,7 @@ if [[ $(id -u) -ne 0 ]]; then
     as_root=(sudo)
 fi
 
-export DEBIAN_FRONTEND=noninteractive
+# sudo drops the variable when it is merely exported.
+as_root+=(env DEBIAN_FRONTEND=noninteractive)
 "${as_root[@]}" apt-get update --quiet
 "${as_root[@]}" apt-get install --quiet --yes --no-install-recommends "${missing[@]}"

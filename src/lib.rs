@@ -3,9 +3,11 @@
 
 pub mod auth;
 pub mod clock;
+pub mod config;
 pub mod crypto;
 pub mod error;
 pub mod hsm;
 pub mod ids;
 pub mod query;
+pub mod service;
 pub mod store;

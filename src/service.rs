@@ -1,0 +1,234 @@
+//! What each verb means, for every face alike.
+
+mod input;
+
+pub use crate::auth::{Caller, Grant, Role};
+pub use crate::store::{Page, Place, UserSecret};
+pub use input::{CreateInput, DataLimits, DeleteInput, UpdateDataInput, UpdateInput};
+
+use serde_json::{Map, Value};
+
+use crate::{
+    auth::{Gate, Permission, Scope, Target},
+    clock::Clock,
+    crypto::{Aad, Kek, Keyring},
+    error::{Error, Result},
+    ids::{DataVersion, DomainId, IdSource, KekVersion, UserSecretId},
+    query::ListQuery,
+    store::{DataChange, NewRow, Store},
+};
+
+/// How often a write that lost a race is tried again.
+const TRIES: usize = 5;
+
+/// The verbs on user secrets.
+#[derive(Clone)]
+pub struct UserSecretService {
+    gate: Gate,
+    store: Store,
+    keyring: Keyring,
+    clock: Clock,
+    ids: IdSource,
+    limits: DataLimits,
+}
+
+/// The data of a secret, for a caller who may see it.
+pub struct Revealed {
+    /// The data.
+    pub data: Map<String, Value>,
+    /// Its version.
+    pub version: DataVersion,
+}
+
+impl UserSecretService {
+    /// A service on these parts.
+    pub fn new(store: Store, keyring: Keyring, clock: Clock, ids: IdSource, limits: DataLimits) -> Self {
+        Self { gate: Gate, store, keyring, clock, ids, limits }
+    }
+
+    /// Seals the data and stores it as the caller's own.
+    ///
+    /// A repeated idempotency key returns what the first call created.
+    pub async fn create(&self, caller: &Caller, input: CreateInput) -> Result<UserSecret> {
+        self.gate
+            .run(caller, Permission::WriteUserSecret, Target::Own, async |scope| {
+                let new = input.check(&self.limits, self.clock.now())?;
+                let owner = scope.owner().ok_or_else(Error::permission_denied)?.clone();
+                let kek = self.kek(scope).await?;
+                for _ in 0..TRIES {
+                    if let Some((key, digest)) = &new.idempotency
+                        && let Some((secret, first)) =
+                            self.store.find_by_idempotency_key(scope, key).await?
+                    {
+                        let rule = "was used for a creation with other metadata";
+                        return if first == *digest {
+                            Ok(secret)
+                        } else {
+                            Err(Error::already_exists("idempotencyKey", rule))
+                        };
+                    }
+                    let id = self.ids.user_secret_id();
+                    let aad = Aad::for_record(scope, &owner, &id, DataVersion(1))?;
+                    let row = NewRow {
+                        id,
+                        user_id: owner.clone(),
+                        name: new.name.clone(),
+                        schema_id: new.schema_id.clone(),
+                        tags: new.tags.clone(),
+                        expires_at: new.expires_at,
+                        idempotency: new.idempotency.clone(),
+                        envelope: self.keyring.seal(&aad, &kek, &new.data).await?,
+                    };
+                    if let Some(created) = self.store.insert(scope, row).await? {
+                        return Ok(created);
+                    }
+                }
+                Err(Error::internal("every id that was drawn is taken"))
+            })
+            .await
+    }
+
+    /// One of the caller's own secrets.
+    pub async fn get(&self, caller: &Caller, id: &str) -> Result<UserSecret> {
+        self.gate
+            .run(caller, Permission::ReadUserSecret, Target::Own, async |scope| {
+                self.store.find(scope, &known(id)?).await
+            })
+            .await
+    }
+
+    /// A page of the caller's own secrets.
+    pub async fn list(&self, caller: &Caller, query: &ListQuery) -> Result<Page> {
+        self.gate
+            .run(caller, Permission::ReadUserSecret, Target::Own, async |scope| {
+                self.store.page(scope, query).await
+            })
+            .await
+    }
+
+    /// Changes name, tags or expiry.
+    pub async fn update(&self, caller: &Caller, id: &str, input: UpdateInput) -> Result<UserSecret> {
+        self.gate
+            .run(caller, Permission::WriteUserSecret, Target::Own, async |scope| {
+                let change = input.check(&self.limits, self.clock.now())?;
+                self.store.update(scope, &known(id)?, change).await
+            })
+            .await
+    }
+
+    /// Replaces the data by its next version.
+    pub async fn update_data(
+        &self,
+        caller: &Caller,
+        id: &str,
+        input: UpdateDataInput,
+    ) -> Result<UserSecret> {
+        self.gate
+            .run(caller, Permission::WriteUserSecret, Target::Own, async |scope| {
+                let new = input.check(&self.limits)?;
+                let id = known(id)?;
+                for attempt in 1.. {
+                    let current = self.store.find(scope, &id).await?;
+                    if new.expected.is_some_and(|expected| expected != current.version) {
+                        return Err(Error::aborted("expectedVersion"));
+                    }
+                    let next = current.version.next();
+                    let aad = Aad::for_record(scope, &current.user_id, &id, next)?;
+                    let kek = self.kek(scope).await?;
+                    let change = DataChange {
+                        replaces: current.version,
+                        schema_id: new.schema_id.clone(),
+                        envelope: self.keyring.seal(&aad, &kek, &new.data).await?,
+                        keep: self.limits.data_versions,
+                    };
+                    match self.store.update_data(scope, &id, change).await {
+                        // Somebody was faster. Without an expectation, the last writer wins.
+                        Err(error)
+                            if error.code() == crate::error::Code::Aborted
+                                && new.expected.is_none()
+                                && attempt < TRIES => {}
+                        outcome => return outcome,
+                    }
+                }
+                Err(Error::aborted("expectedVersion"))
+            })
+            .await
+    }
+
+    /// Deletes a secret with every version of its data.
+    ///
+    /// Without a user the caller's own; an administrator may name a user of the
+    /// domain, and SYSTEM needs none.
+    pub async fn delete(&self, caller: &Caller, input: DeleteInput) -> Result<UserSecretId> {
+        let DeleteInput { id, owner, domain } = input;
+        let home = domain.as_ref().is_none_or(|domain| domain == caller.domain());
+        let target = match caller.role() {
+            Role::System => Target::Domain { domain, owner },
+            _ if !home => return Err(Error::permission_denied()),
+            Role::DomainAdmin if owner.as_ref().is_some_and(|owner| Some(owner) != caller.user()) => {
+                Target::Domain { domain, owner }
+            }
+            _ => {
+                let foreign = owner.as_ref().is_some_and(|owner| Some(owner) != caller.user());
+                return self
+                    .gate
+                    .run(caller, Permission::DeleteUserSecret, Target::Own, async |scope| {
+                        if foreign {
+                            return Err(Error::not_found());
+                        }
+                        self.remove(scope, &id).await
+                    })
+                    .await;
+            }
+        };
+        self.gate
+            .run(caller, Permission::DeleteUserSecret, target, async |scope| {
+                self.remove(scope, &id).await
+            })
+            .await
+    }
+
+    async fn remove(&self, scope: &Scope, id: &str) -> Result<UserSecretId> {
+        let id = known(id)?;
+        self.store.remove(scope, &id).await.map(|()| id)
+    }
+
+    /// Opens the data of a secret: for a system only, and not after it has expired.
+    pub async fn reveal(
+        &self,
+        caller: &Caller,
+        domain: DomainId,
+        id: &str,
+        version: Option<DataVersion>,
+    ) -> Result<Revealed> {
+        let target = Target::Domain { domain: Some(domain), owner: None };
+        self.gate
+            .run(caller, Permission::RevealUserSecret, target, async |scope| {
+                let id = known(id)?;
+                let sealed = self.store.find_sealed(scope, &id, version).await?;
+                if sealed.expires_at.is_some_and(|moment| moment <= self.clock.now()) {
+                    return Err(Error::failed_precondition("The user secret has expired."));
+                }
+                let aad = Aad::for_record(scope, &sealed.user_id, &id, sealed.version)?;
+                let data = self.keyring.open(&aad, &sealed.kek, sealed.envelope).await?.to_json()?;
+                Ok(Revealed { data, version: sealed.version })
+            })
+            .await
+    }
+
+    /// The domain's active KEK, made when there is none yet.
+    async fn kek(&self, scope: &Scope) -> Result<Kek> {
+        match self.store.active_kek(scope).await? {
+            Some(kek) => Ok(kek),
+            None => {
+                let first = self.keyring.generate_kek(scope, KekVersion(1)).await?;
+                self.store.insert_first_kek(scope, first).await
+            }
+        }
+    }
+}
+
+/// What is no id of ours does not exist, in the same words.
+fn known(id: &str) -> Result<UserSecretId> {
+    UserSecretId::parse(id).ok_or_else(Error::not_found)
+}
