@@ -1,11 +1,24 @@
 //! The configuration: defaults, one file, and the environment over both.
 
-use std::{collections::BTreeMap, fs, net::SocketAddr, path::{Path, PathBuf}, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
-use figment::{Figment, providers::{Env, Format as _, Toml}};
+use figment::{
+    Figment,
+    providers::{Env, Format as _, Toml},
+};
 use serde::Deserialize;
 
-use crate::{auth::IssuerSettings, hsm::{self, Pin, Profile}, store::DatabaseSettings};
+use crate::{
+    auth::IssuerSettings,
+    hsm::{self, Pin, Profile},
+    store::DatabaseSettings,
+};
 
 const DEFAULT: &str = include_str!("../config/default.toml");
 
@@ -220,6 +233,7 @@ impl Hsm {
 
 /// The text of the file that `key` names.
 pub(crate) fn read(key: &'static str, file: &Path) -> Result<String, ConfigError> {
-    fs::read_to_string(file)
-        .map_err(|error| ConfigError::Rule(key, format!("{} cannot be read: {error}", file.display())))
+    fs::read_to_string(file).map_err(|error| {
+        ConfigError::Rule(key, format!("{} cannot be read: {error}", file.display()))
+    })
 }

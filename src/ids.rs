@@ -45,9 +45,8 @@ impl DomainId {
 impl UserId {
     /// Takes `text` when it is a user id.
     pub fn parse(text: &str) -> Option<Self> {
-        let well_formed = !text.is_empty()
-            && text.chars().count() <= 255
-            && !text.chars().any(char::is_control);
+        let well_formed =
+            !text.is_empty() && text.chars().count() <= 255 && !text.chars().any(char::is_control);
         well_formed.then(|| Self(text.to_owned()))
     }
 
@@ -165,6 +164,9 @@ mod tests {
         for bad in ["", "user-secret-", "user-secret-0123456789aB", "user-secret-0123456789abc"] {
             assert!(UserSecretId::parse(bad).is_none(), "{bad}");
         }
-        assert_eq!(IdSource::from_fn(|| [1; 6]).user_secret_id().as_str(), "user-secret-010101010101");
+        assert_eq!(
+            IdSource::from_fn(|| [1; 6]).user_secret_id().as_str(),
+            "user-secret-010101010101"
+        );
     }
 }

@@ -1,11 +1,14 @@
 //! Usersecret: a multi-tenant GraphQL gateway that keeps users' credentials
 //! encrypted under keys that live in an HSM.
 
+pub mod app;
 pub mod auth;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod crypto;
 pub mod error;
+pub mod graphql;
 pub mod hsm;
 pub mod ids;
 pub mod query;

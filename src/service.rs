@@ -42,7 +42,13 @@ pub struct Revealed {
 
 impl UserSecretService {
     /// A service on these parts.
-    pub fn new(store: Store, keyring: Keyring, clock: Clock, ids: IdSource, limits: DataLimits) -> Self {
+    pub fn new(
+        store: Store,
+        keyring: Keyring,
+        clock: Clock,
+        ids: IdSource,
+        limits: DataLimits,
+    ) -> Self {
         Self { gate: Gate, store, keyring, clock, ids, limits }
     }
 
@@ -107,7 +113,12 @@ impl UserSecretService {
     }
 
     /// Changes name, tags or expiry.
-    pub async fn update(&self, caller: &Caller, id: &str, input: UpdateInput) -> Result<UserSecret> {
+    pub async fn update(
+        &self,
+        caller: &Caller,
+        id: &str,
+        input: UpdateInput,
+    ) -> Result<UserSecret> {
         self.gate
             .run(caller, Permission::WriteUserSecret, Target::Own, async |scope| {
                 let change = input.check(&self.limits, self.clock.now())?;
@@ -165,7 +176,9 @@ impl UserSecretService {
         let target = match caller.role() {
             Role::System => Target::Domain { domain, owner },
             _ if !home => return Err(Error::permission_denied()),
-            Role::DomainAdmin if owner.as_ref().is_some_and(|owner| Some(owner) != caller.user()) => {
+            Role::DomainAdmin
+                if owner.as_ref().is_some_and(|owner| Some(owner) != caller.user()) =>
+            {
                 Target::Domain { domain, owner }
             }
             _ => {
@@ -210,7 +223,8 @@ impl UserSecretService {
                     return Err(Error::failed_precondition("The user secret has expired."));
                 }
                 let aad = Aad::for_record(scope, &sealed.user_id, &id, sealed.version)?;
-                let data = self.keyring.open(&aad, &sealed.kek, sealed.envelope).await?.to_json()?;
+                let data =
+                    self.keyring.open(&aad, &sealed.kek, sealed.envelope).await?.to_json()?;
                 Ok(Revealed { data, version: sealed.version })
             })
             .await

@@ -112,8 +112,10 @@ fn database(error: DbErr) -> Error {
 /// The database was busy, or went away.
 fn is_transient(error: &DbErr) -> bool {
     let text = error.to_string();
-    text.contains("database is locked") || text.contains("unable to open database file")
-        || text.contains("disk I/O error") || text.contains("database or disk is full")
+    text.contains("database is locked")
+        || text.contains("unable to open database file")
+        || text.contains("disk I/O error")
+        || text.contains("database or disk is full")
 }
 
 fn is_unique_violation(error: &DbErr) -> bool {

@@ -58,9 +58,8 @@ pub struct Issuer {
 impl Issuer {
     /// Checks the entry and takes the keys of its JWK set, which `jwks` is the text of.
     pub fn new(settings: &IssuerSettings, jwks: &str) -> Result<Self, IssuerError> {
-        let because = |key: &str, rule: &str| {
-            IssuerError(format!("{:?}: {key}: {rule}", settings.iss))
-        };
+        let because =
+            |key: &str, rule: &str| IssuerError(format!("{:?}: {key}: {rule}", settings.iss));
         if settings.iss.is_empty() {
             return Err(because("iss", "must not be empty"));
         }
@@ -110,8 +109,10 @@ fn reach(domains: &[String]) -> Option<Reach> {
     match domains {
         [] => None,
         [any] if any == "*" => Some(Reach::All),
-        named => {
-            named.iter().map(|domain| DomainId::parse(domain)).collect::<Option<_>>().map(Reach::Only)
-        }
+        named => named
+            .iter()
+            .map(|domain| DomainId::parse(domain))
+            .collect::<Option<_>>()
+            .map(Reach::Only),
     }
 }

@@ -53,9 +53,9 @@ fn key(mut jwk: Map<String, Value>, algorithms: &[Algorithm]) -> Result<Option<K
     match candidates[..] {
         _ if !for_signatures => Ok(None),
         [] => Ok(None),
-        [algorithm] => Ok(DecodingKey::from_jwk(&jwk)
-            .ok()
-            .map(|decoding| Key { kid, algorithm, decoding })),
+        [algorithm] => {
+            Ok(DecodingKey::from_jwk(&jwk).ok().map(|decoding| Key { kid, algorithm, decoding }))
+        }
         _ => Err(IssuerError(format!(
             "jwks_file: the key {kid:?} fits several of the issuer's algorithms and names none"
         ))),

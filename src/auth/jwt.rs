@@ -102,11 +102,7 @@ impl<'a> Token<'a> {
     fn candidates<'k>(&self, issuer: &'k Issuer) -> impl Iterator<Item = &'k Key> {
         let kid = self.kid.clone();
         let limit = if kid.is_some() { usize::MAX } else { MAX_TRIED };
-        issuer
-            .keys
-            .iter()
-            .filter(move |key| kid.is_none() || key.kid == kid)
-            .take(limit)
+        issuer.keys.iter().filter(move |key| kid.is_none() || key.kid == kid).take(limit)
     }
 }
 

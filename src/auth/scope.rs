@@ -68,11 +68,7 @@ impl Scope {
     }
 
     /// SYSTEM acts where its issuer may speak, everybody else at home.
-    fn in_domain(
-        caller: &Caller,
-        named: Option<DomainId>,
-        owner: Option<UserId>,
-    ) -> Result<Self> {
+    fn in_domain(caller: &Caller, named: Option<DomainId>, owner: Option<UserId>) -> Result<Self> {
         let domain = named.unwrap_or_else(|| caller.domain.clone());
         let within_reach = match caller.role {
             Role::System => caller.reach.contains(&domain),

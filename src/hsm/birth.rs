@@ -37,10 +37,7 @@ pub struct Birth {
 }
 
 /// Makes the root key on the token, unless it has one.
-pub fn create_root(
-    settings: &Settings,
-    recovery: Option<&RecoveryKey>,
-) -> Result<Birth, HsmError> {
+pub fn create_root(settings: &Settings, recovery: Option<&RecoveryKey>) -> Result<Birth, HsmError> {
     let pkcs11 = load(&settings.module)?;
     let birth = {
         let session = pkcs11.open_rw_session(find_token(&pkcs11, &settings.token_label)?)?;
@@ -79,9 +76,8 @@ fn give_birth(session: &Session, recovery: Option<&RecoveryKey>) -> Result<Birth
 impl RecoveryKey {
     /// Reads an RSA public key of 2048 bits or more from PEM (`openssl rsa -pubout`).
     pub fn from_pem(pem: &[u8]) -> Result<Self, HsmError> {
-        let refuse = || {
-            HsmError::Setup("the recovery key must be an RSA public key in PEM".to_owned())
-        };
+        let refuse =
+            || HsmError::Setup("the recovery key must be an RSA public key in PEM".to_owned());
         let key = DecodingKey::from_rsa_pem(pem).map_err(|_| refuse())?;
         let jwk = Jwk::from_decoding_key(&key, Some(Algorithm::RS256)).map_err(|_| refuse())?;
         let AlgorithmParameters::RSA(rsa) = jwk.algorithm else { return Err(refuse()) };

@@ -54,19 +54,17 @@ fn walk(settings: &Settings, checks: &mut Vec<Check>) -> Result<(), ()> {
             },
         )
     })?;
-    let slot = step(
-        &mut note,
-        "token",
-        find_token(&pkcs11, &settings.token_label),
-        |slot| describe_token(&pkcs11, *slot),
-    )?;
+    let slot = step(&mut note, "token", find_token(&pkcs11, &settings.token_label), |slot| {
+        describe_token(&pkcs11, *slot)
+    })?;
     note("mechanisms", mechanisms(&pkcs11, slot))?;
     let session = step(
         &mut note,
         "login",
-        pkcs11.open_ro_session(slot).map_err(HsmError::from).and_then(|session| {
-            log_in(&session, &settings.pin).map(|()| session)
-        }),
+        pkcs11
+            .open_ro_session(slot)
+            .map_err(HsmError::from)
+            .and_then(|session| log_in(&session, &settings.pin).map(|()| session)),
         |_| "the PIN is right".to_owned(),
     )?;
     step(&mut note, "root key", find_root(&session), |_| {

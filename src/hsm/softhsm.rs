@@ -16,12 +16,7 @@ const CONF: &str = include_str!("../../softhsm/softhsm2.conf.in");
 /// `SOFTHSM2_CONF` must name `dir/softhsm2.conf` already: the module reads it
 /// when it is loaded. The module is finalized afterwards, because SoftHSM gives
 /// a new token its slot at the next `C_Initialize`.
-pub fn create_token(
-    module: &Path,
-    dir: &Path,
-    label: &str,
-    pin: &Pin,
-) -> Result<(), HsmError> {
+pub fn create_token(module: &Path, dir: &Path, label: &str, pin: &Pin) -> Result<(), HsmError> {
     write_conf(dir).map_err(|error| {
         HsmError::Setup(format!("{} cannot be written: {error}", dir.display()))
     })?;

@@ -93,7 +93,8 @@ impl CreateInput {
         let tags = tags(self.tags.unwrap_or_else(|| Value::Object(Map::new())), limits)?;
         let expires_at = self.expires_at.map(|moment| future(moment, now)).transpose()?;
         let idempotency = self.idempotency_key.map(idempotency_key).transpose()?.map(|key| {
-            let asked = serde_json::json!([name, schema_id, tags, expires_at.map(Timestamp::as_micros)]);
+            let asked =
+                serde_json::json!([name, schema_id, tags, expires_at.map(Timestamp::as_micros)]);
             let digest = digest::digest(&digest::SHA256, asked.to_string().as_bytes());
             (key, digest.as_ref().to_vec())
         });
@@ -150,7 +151,11 @@ fn idempotency_key(text: String) -> Result<String> {
 }
 
 fn future(moment: Timestamp, now: Timestamp) -> Result<Timestamp> {
-    if moment > now { Ok(moment) } else { Err(Error::invalid("expiresAt", "must lie in the future")) }
+    if moment > now {
+        Ok(moment)
+    } else {
+        Err(Error::invalid("expiresAt", "must lie in the future"))
+    }
 }
 
 fn data(value: Value, limits: &DataLimits) -> Result<Plaintext> {
@@ -165,7 +170,8 @@ fn tags(value: Value, limits: &DataLimits) -> Result<Map<String, Value>> {
         return Err(Error::invalid("tags", "must be a JSON object"));
     };
     if serde_json::to_vec(&tags).map_or(usize::MAX, |text| text.len()) > limits.tags_bytes {
-        let rule = format!("limits.tags_bytes: must take {} bytes or less as JSON", limits.tags_bytes);
+        let rule =
+            format!("limits.tags_bytes: must take {} bytes or less as JSON", limits.tags_bytes);
         return Err(Error::invalid("tags", rule));
     }
     Ok(tags)
@@ -183,7 +189,10 @@ fn trimmed(value: Value) -> Result<Value> {
             .map(|(key, value)| {
                 let key = key.trim().to_owned();
                 if key.starts_with('$') || key.contains('\0') {
-                    return Err(Error::invalid("tags", "a key must not begin with $ or contain NUL"));
+                    return Err(Error::invalid(
+                        "tags",
+                        "a key must not begin with $ or contain NUL",
+                    ));
                 }
                 Ok((key, trimmed(value)?))
             })

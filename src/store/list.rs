@@ -46,7 +46,8 @@ impl Store {
         let mut page = match &query.window {
             Window::After { limit, cursor } => {
                 let cursor = read_cursor("after", cursor.as_deref(), &fingerprint, query)?;
-                let (rows, more) = self.walk(matching, query, cursor.as_ref(), *limit, false).await?;
+                let (rows, more) =
+                    self.walk(matching, query, cursor.as_ref(), *limit, false).await?;
                 Self::page_of(rows, cursor.is_some(), more, &fingerprint, query)?
             }
             Window::Before { limit, cursor } => {

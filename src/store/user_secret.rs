@@ -170,11 +170,7 @@ impl TryFrom<SealedRow> for Sealed {
             version: DataVersion(row.version),
             expires_at: row.expires_at.map(Timestamp::from_micros),
             envelope: Envelope::parse(row.kek_version, &row.dek, row.document)?,
-            kek: Kek {
-                version: KekVersion(row.kek_version),
-                blob: row.blob,
-                binding: row.binding,
-            },
+            kek: Kek { version: KekVersion(row.kek_version), blob: row.blob, binding: row.binding },
         })
     }
 }

@@ -1,0 +1,150 @@
+//! The composition root: from a configuration to a router. The only place that wires.
+
+use std::{fs, sync::Arc, time::Duration};
+
+use axum::{Router, extract::State, http::StatusCode, routing::get};
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::{
+    auth::{Authenticator, Issuer, IssuerError},
+    clock::Clock,
+    config::{Config, ConfigError},
+    crypto::Keyring,
+    error::Error,
+    graphql::{self, DocumentLimits, GraphQlFace},
+    hsm::{Hsm, HsmError},
+    ids::IdSource,
+    service::{DataLimits, UserSecretService},
+    store::{self, Store},
+};
+
+/// Why the service does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration is at fault.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// An issuer's entry or its keys are.
+    #[error(transparent)]
+    Issuer(#[from] IssuerError),
+    /// The HSM is.
+    #[error("hsm: {0}")]
+    Hsm(#[from] HsmError),
+    /// The database is.
+    #[error("database: {}", .0.causes())]
+    Database(#[from] Error),
+    /// The database's schema is older than this program.
+    #[error("database: migrations are missing; `usersecret migrate` applies them")]
+    NotMigrated,
+    /// A listener or a file is.
+    #[error("{0}: {1}")]
+    Io(String, #[source] std::io::Error),
+}
+
+/// What a test may hold still.
+pub struct Seams {
+    /// The time.
+    pub clock: Clock,
+    /// The ids of new secrets.
+    pub ids: IdSource,
+}
+
+impl Default for Seams {
+    fn default() -> Self {
+        Self { clock: Clock::system(), ids: IdSource::random() }
+    }
+}
+
+/// The service, wired.
+pub struct App {
+    face: Arc<GraphQlFace>,
+    health: Health,
+}
+
+/// What `/readyz` looks at.
+#[derive(Clone)]
+struct Health {
+    store: Store,
+    hsm: Hsm,
+}
+
+impl App {
+    /// Wires the service on an engine that has passed its self-test.
+    pub async fn build(config: &Config, hsm: Hsm, seams: Seams) -> Result<Self, StartError> {
+        let database = config.database.settings()?;
+        if !store::is_current(&database).await? {
+            return Err(StartError::NotMigrated);
+        }
+        let store = Store::connect(&database, seams.clock.clone()).await?;
+        let limits = DataLimits {
+            data_bytes: config.limits.data_bytes,
+            tags_bytes: config.limits.tags_bytes,
+            data_versions: config.limits.data_versions,
+        };
+        let keyring = Keyring::new(hsm.clone());
+        let service =
+            UserSecretService::new(store.clone(), keyring, seams.clock, seams.ids, limits);
+        let face = GraphQlFace {
+            schema: graphql::schema(Some(service), config.graphql.introspection),
+            authenticator: Authenticator::new(issuers(config)?)?,
+            document: DocumentLimits {
+                nesting: config.limits.document_nesting,
+                tokens: config.limits.document_tokens,
+                fields: config.limits.document_fields,
+                depth: config.limits.document_depth,
+            },
+            body_bytes: config.limits.body_bytes,
+            timeout: Duration::from_millis(config.server.request_timeout_ms),
+        };
+        Ok(Self { face: Arc::new(face), health: Health { store, hsm } })
+    }
+
+    /// Everything on one port.
+    pub fn router(&self) -> Router {
+        self.api().merge(self.ops())
+    }
+
+    /// What callers call.
+    pub fn api(&self) -> Router {
+        Router::new()
+            .route("/graphql", get(graphql::serve).post(graphql::serve))
+            .with_state(Arc::clone(&self.face))
+            .layer(CatchPanicLayer::new())
+    }
+
+    /// What operators look at.
+    pub fn ops(&self) -> Router {
+        Router::new()
+            .route("/livez", get(|| async { "ok\n" }))
+            .route("/readyz", get(ready))
+            .with_state(self.health.clone())
+    }
+
+    /// Waits for transactions under way, then for the HSM's workers.
+    pub async fn drain(self) {
+        let Self { face, health: Health { store, hsm } } = self;
+        drop(face);
+        store.drain().await;
+        drop(store);
+        hsm.stop();
+    }
+}
+
+fn issuers(config: &Config) -> Result<Vec<Issuer>, StartError> {
+    let issuer = |settings: &crate::auth::IssuerSettings| {
+        let jwks = fs::read_to_string(&settings.jwks_file).map_err(|error| {
+            StartError::Io(format!("auth.issuers: {}", settings.jwks_file.display()), error)
+        })?;
+        Ok(Issuer::new(settings, &jwks)?)
+    };
+    config.auth.issuers.iter().map(issuer).collect()
+}
+
+/// Ready means that the database and the token answer now.
+async fn ready(State(Health { store, hsm }): State<Health>) -> (StatusCode, &'static str) {
+    match (store.probe().await, hsm.probe().await) {
+        (Ok(()), Ok(())) => (StatusCode::OK, "ready\n"),
+        (Err(_), _) => (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer\n"),
+        (_, Err(_)) => (StatusCode::SERVICE_UNAVAILABLE, "the HSM does not answer\n"),
+    }
+}

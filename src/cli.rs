@@ -1,0 +1,163 @@
+//! The command line.
+
+mod dev;
+mod hsm;
+mod serve;
+mod token;
+
+use std::{error::Error, net::SocketAddr, path::PathBuf};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::{config::Config, graphql, store};
+
+/// A multi-tenant GraphQL gateway that keeps users' credentials encrypted under keys in an HSM.
+#[derive(Parser)]
+#[command(version)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Sets up a token, a database and an issuer for development, and serves.
+    Dev {
+        /// Where everything is kept.
+        #[arg(long, default_value = ".usersecret")]
+        data_dir: PathBuf,
+        /// Where to listen.
+        #[arg(long, default_value = "127.0.0.1:8080")]
+        listen: SocketAddr,
+        /// Another database than the SQLite file in the data directory.
+        #[arg(long)]
+        database_url: Option<String>,
+    },
+    /// Mints a development token.
+    Token {
+        /// What `dev` made.
+        #[arg(long, default_value = ".usersecret")]
+        data_dir: PathBuf,
+        /// The domain.
+        #[arg(long)]
+        domain: String,
+        /// The user; a system has none.
+        #[arg(long)]
+        user: Option<String>,
+        /// The role.
+        #[arg(long, default_value = "user")]
+        role: RoleName,
+        /// How long it is good: a number and s, m, h or d.
+        #[arg(long, default_value = "1h")]
+        ttl: String,
+    },
+    /// Serves.
+    Serve(Source),
+    /// Brings the database's schema up to date.
+    Migrate(Source),
+    /// Prints the GraphQL schema.
+    Schema,
+    /// Sets up the HSM token, or looks at it.
+    Hsm {
+        #[command(subcommand)]
+        command: HsmCommand,
+    },
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum RoleName {
+    User,
+    DomainAdmin,
+    System,
+}
+
+#[derive(Subcommand)]
+enum HsmCommand {
+    /// Makes the root key on an initialized token.
+    Init {
+        #[command(flatten)]
+        source: Source,
+        /// An RSA public key, in PEM, for which a copy of the root is wrapped. It cannot be added later.
+        #[arg(long, requires = "recovery_out")]
+        recovery_public_key: Option<PathBuf>,
+        /// Where the wrapped copy is written.
+        #[arg(long, requires = "recovery_public_key")]
+        recovery_out: Option<PathBuf>,
+    },
+    /// Says in short what the token is and has.
+    Status(Source),
+    /// Examines the token step by step; exit status 1 when something is missing.
+    Doctor(Source),
+}
+
+/// Where the configuration comes from.
+#[derive(Args)]
+#[group(required = true, multiple = false)]
+struct Source {
+    /// A configuration file.
+    #[arg(long)]
+    config: Option<PathBuf>,
+    /// What `dev` made.
+    #[arg(long)]
+    data_dir: Option<PathBuf>,
+}
+
+impl Source {
+    fn load(&self) -> Result<Config, Failure> {
+        let in_dir = self.data_dir.as_ref().map(|dir| dir.join("config.toml"));
+        let file = self.config.clone().or(in_dir).unwrap_or_default();
+        Ok(Config::load(&file)?)
+    }
+}
+
+type Failure = Box<dyn Error + Send + Sync>;
+
+impl Cli {
+    /// Does what was asked; the error is for a person.
+    pub fn run(self) -> Result<(), Failure> {
+        match self.command {
+            Command::Dev { data_dir, listen, database_url } => {
+                dev::run(&data_dir, listen, database_url)
+            }
+            Command::Token { data_dir, domain, user, role, ttl } => {
+                print(&token::mint(&data_dir, &domain, user.as_deref(), role, &ttl)?)
+            }
+            Command::Serve(source) => serve::run(&source.load()?),
+            Command::Migrate(source) => {
+                let database = source.load()?.database.settings()?;
+                runtime()?
+                    .block_on(store::migrate(&database))
+                    .map_err(|error| error.causes().into())
+            }
+            Command::Schema => print(graphql::schema(None, true).sdl().trim_end()),
+            Command::Hsm { command } => hsm::run(command),
+        }
+    }
+}
+
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()
+}
+
+/// Prints a line; a closed pipe is an error and not a panic.
+fn print(text: &str) -> Result<(), Failure> {
+    use std::io::Write as _;
+    Ok(writeln!(std::io::stdout().lock(), "{text}")?)
+}
+
+/// Starts this program again with the variables that the module wants, unless they are set.
+///
+/// A module reads its environment in C; only the start of a process sets that safely.
+fn with_environment(config: &Config) -> Result<(), Failure> {
+    use std::os::unix::process::CommandExt as _;
+    #[expect(clippy::disallowed_methods, reason = "compares what the module would read")]
+    let missing =
+        config.hsm.env.iter().any(|(key, value)| {
+            std::env::var_os(key).as_deref() != Some(std::ffi::OsStr::new(value))
+        });
+    if !missing {
+        return Ok(());
+    }
+    let mut again = std::process::Command::new(std::env::current_exe()?);
+    Err(again.args(std::env::args_os().skip(1)).envs(&config.hsm.env).exec().into())
+}

@@ -1,0 +1,42 @@
+//! `usersecret hsm`.
+
+use std::fs;
+
+use super::{Failure, HsmCommand, Source, print, with_environment};
+use crate::hsm::{self, RecoveryKey, Settings};
+
+pub(super) fn run(command: HsmCommand) -> Result<(), Failure> {
+    match command {
+        HsmCommand::Init { source, recovery_public_key, recovery_out } => {
+            let settings = settings(&source)?;
+            let recovery = recovery_public_key
+                .map(|file| Ok::<_, Failure>(RecoveryKey::from_pem(&fs::read(file)?)?))
+                .transpose()?;
+            let birth = hsm::create_root(&settings, recovery.as_ref())?;
+            if let (Some(file), Some(copy)) = (recovery_out, birth.recovery_copy) {
+                fs::write(file, copy)?;
+            }
+            print("the root key is made")
+        }
+        HsmCommand::Status(source) | HsmCommand::Doctor(source) => examine(&source),
+    }
+}
+
+fn settings(source: &Source) -> Result<Settings, Failure> {
+    let config = source.load()?;
+    with_environment(&config)?;
+    Ok(config.hsm.settings()?)
+}
+
+fn examine(source: &Source) -> Result<(), Failure> {
+    let mut sound = true;
+    for check in hsm::examine(&settings(source)?) {
+        let (sign, text) = match &check.finding {
+            Ok(text) => ('✔', text),
+            Err(text) => ('✘', text),
+        };
+        sound &= check.finding.is_ok();
+        print(&format!("{sign} {:<15} {text}", check.what))?;
+    }
+    if sound { Ok(()) } else { Err("the token cannot be used as it is".into()) }
+}

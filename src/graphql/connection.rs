@@ -1,0 +1,137 @@
+//! A page of user secrets, as a Relay connection.
+
+use async_graphql::{InputObject, SimpleObject};
+
+use super::user_secret::UserSecret;
+use crate::{
+    error::{Error, Result},
+    query::{Field, ListQuery, Sort, Window, words},
+    service::Page,
+};
+
+/// What a list shows.
+#[derive(InputObject, Default)]
+pub(super) struct QueryInput {
+    /// The order, most significant key first; without: by name.
+    sort: Option<Vec<SortInput>>,
+    /// A numbered page, instead of first, after, last and before.
+    page: Option<PageInput>,
+    /// Words, one of which must occur in id, name, schema or provider.
+    keyword: Option<String>,
+}
+
+/// A sort key.
+#[derive(InputObject)]
+pub(super) struct SortInput {
+    /// A field by its wire name, such as `name` or `created_at`.
+    key: String,
+    /// Descending.
+    #[graphql(default = false)]
+    desc: bool,
+}
+
+/// A numbered page.
+#[derive(InputObject)]
+pub(super) struct PageInput {
+    /// The first row, counted from 1.
+    start: Option<i32>,
+    /// How many rows, at most 100.
+    limit: Option<i32>,
+}
+
+/// The arguments of a list that stand beside its query.
+#[derive(Default)]
+pub(super) struct ListArguments {
+    pub(super) equal: Vec<(Field, String)>,
+    pub(super) first: Option<i32>,
+    pub(super) after: Option<String>,
+    pub(super) last: Option<i32>,
+    pub(super) before: Option<String>,
+    pub(super) with_total: bool,
+}
+
+/// The most keys of a sort, and the most words of a keyword.
+const MAX_KEYS: usize = 8;
+const MAX_WORDS: usize = 16;
+
+impl QueryInput {
+    pub(super) fn into_query(self, arguments: ListArguments) -> Result<ListQuery> {
+        let ListArguments { equal, first, after, last, before, with_total } = arguments;
+        let keyword = self.keyword.as_deref().map(words).unwrap_or_default();
+        if keyword.len() > MAX_WORDS {
+            return Err(Error::invalid(
+                "query.keyword",
+                format!("must have at most {MAX_WORDS} words"),
+            ));
+        }
+        let sort = self.sort.unwrap_or_default();
+        if sort.len() > MAX_KEYS {
+            return Err(Error::invalid("query.sort", format!("must have at most {MAX_KEYS} keys")));
+        }
+        let sort = sort
+            .into_iter()
+            .enumerate()
+            .map(|(index, SortInput { key, desc })| {
+                let unknown = || Error::invalid(&format!("query.sort.{index}.key"), "is no field");
+                Ok(Sort { field: Field::named(&key).ok_or_else(unknown)?, desc })
+            })
+            .collect::<Result<_>>()?;
+        let page = self.page.map(|page| (page.start, page.limit));
+        let window = Window::from_arguments(first, after, last, before, page)?;
+        Ok(ListQuery { equal, keyword, sort, window, with_total })
+    }
+}
+
+/// A page of user secrets.
+#[derive(SimpleObject)]
+pub(super) struct UserSecretConnection {
+    /// The rows with their cursors.
+    edges: Vec<UserSecretEdge>,
+    /// The rows alone.
+    nodes: Vec<UserSecret>,
+    /// Where the page lies.
+    page_info: PageInfo,
+    /// How many match in all; counted only when it is selected.
+    total_count: i32,
+}
+
+/// A row and its place.
+#[derive(SimpleObject)]
+pub(super) struct UserSecretEdge {
+    /// The row.
+    node: UserSecret,
+    /// Its place, for `after` and `before` of the same query.
+    cursor: String,
+}
+
+/// Where a page lies.
+#[derive(SimpleObject)]
+pub(super) struct PageInfo {
+    /// Whether rows precede the page.
+    has_previous_page: bool,
+    /// Whether rows follow the page.
+    has_next_page: bool,
+    /// The cursor of the first row.
+    start_cursor: Option<String>,
+    /// The cursor of the last row.
+    end_cursor: Option<String>,
+}
+
+impl From<Page> for UserSecretConnection {
+    fn from(page: Page) -> Self {
+        let page_info = PageInfo {
+            has_previous_page: page.has_previous,
+            has_next_page: page.has_next,
+            start_cursor: page.places.first().map(|place| place.cursor.clone()),
+            end_cursor: page.places.last().map(|place| place.cursor.clone()),
+        };
+        let nodes = page.places.iter().map(|place| UserSecret(place.secret.clone())).collect();
+        let edges = page
+            .places
+            .into_iter()
+            .map(|place| UserSecretEdge { node: UserSecret(place.secret), cursor: place.cursor })
+            .collect();
+        let total_count = i32::try_from(page.total.unwrap_or_default()).unwrap_or(i32::MAX);
+        Self { edges, nodes, page_info, total_count }
+    }
+}

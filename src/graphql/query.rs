@@ -1,0 +1,121 @@
+//! The queries.
+
+use async_graphql::{Context, ID, Object, SimpleObject};
+
+use super::{
+    Fault, InContext as _,
+    connection::{ListArguments, QueryInput, UserSecretConnection},
+    user_secret::{Node, UserSecret, UserSecretData},
+};
+use crate::{
+    error::Error,
+    ids::{DataVersion, DomainId},
+    query::Field,
+};
+
+/// The queries.
+pub struct Query;
+
+/// Who is calling.
+#[derive(SimpleObject)]
+struct Viewer {
+    /// The domain of the token.
+    domain_id: ID,
+    /// The user of the token; null for SYSTEM.
+    user_id: Option<ID>,
+    /// `USER`, `DOMAIN_ADMIN` or `SYSTEM`.
+    role: &'static str,
+    /// What the token's scope lets through.
+    permissions: Vec<&'static str>,
+}
+
+/// What can be asked.
+#[Object]
+impl Query {
+    /// Who the token says is calling.
+    async fn viewer(&self, ctx: &Context<'_>) -> Result<Viewer, Fault> {
+        let caller = ctx.caller()?;
+        Ok(Viewer {
+            domain_id: ID(caller.domain().to_string()),
+            user_id: caller.user().map(|user| ID(user.to_string())),
+            role: caller.role().as_str(),
+            permissions: caller.grants().iter().map(|grant| grant.as_str()).collect(),
+        })
+    }
+
+    /// One of the caller's own secrets; null with the error NOT_FOUND when there is none.
+    async fn user_secret(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Its id.")] user_secret_id: ID,
+    ) -> Result<Option<UserSecret>, Fault> {
+        let secret = ctx.service()?.get(ctx.caller()?, &user_secret_id).await?;
+        Ok(Some(UserSecret(secret)))
+    }
+
+    /// The caller's own secrets.
+    #[expect(clippy::too_many_arguments, reason = "the arguments of the contract")]
+    async fn user_secrets(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Order, numbered page and keyword.")] query: Option<QueryInput>,
+        #[graphql(desc = "Only the secret with this id.")] user_secret_id: Option<ID>,
+        #[graphql(desc = "Only secrets of this name.")] name: Option<String>,
+        #[graphql(desc = "Only secrets of this schema.")] schema_id: Option<String>,
+        #[graphql(desc = "Only secrets of this provider.")] provider: Option<String>,
+        #[graphql(desc = "The first rows, at most 100; 20 when nothing is said.")] first: Option<
+            i32,
+        >,
+        #[graphql(desc = "Rows after this cursor.")] after: Option<String>,
+        #[graphql(desc = "The last rows, at most 100.")] last: Option<i32>,
+        #[graphql(desc = "Rows before this cursor.")] before: Option<String>,
+    ) -> Result<UserSecretConnection, Fault> {
+        let equal = [
+            (Field::UserSecretId, user_secret_id.map(|id| id.0)),
+            (Field::Name, name),
+            (Field::SchemaId, schema_id),
+            (Field::Provider, provider),
+        ];
+        let arguments = ListArguments {
+            equal: equal.into_iter().filter_map(|(key, text)| Some((key, text?))).collect(),
+            first,
+            after,
+            last,
+            before,
+            with_total: ctx.look_ahead().field("totalCount").exists(),
+        };
+        let query = query.unwrap_or_default().into_query(arguments)?;
+        Ok(ctx.service()?.list(ctx.caller()?, &query).await?.into())
+    }
+
+    /// The data of a secret, in clear. SYSTEM only.
+    async fn user_secret_data(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The secret.")] user_secret_id: ID,
+        #[graphql(desc = "Its domain, which the token's issuer must reach.")] domain_id: ID,
+        #[graphql(desc = "A version of the data; the current one when nothing is said.")]
+        version: Option<i32>,
+    ) -> Result<UserSecretData, Fault> {
+        let domain = parse_domain(&domain_id)?;
+        let version = version.map(DataVersion);
+        let revealed =
+            ctx.service()?.reveal(ctx.caller()?, domain, &user_secret_id, version).await?;
+        Ok(revealed.into())
+    }
+
+    /// The caller's own secret by its global id, as Relay asks for it.
+    async fn node(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The global id.")] id: ID,
+    ) -> Result<Option<Node>, Fault> {
+        let secret = ctx.service()?.get(ctx.caller()?, &id).await?;
+        Ok(Some(Node::UserSecret(UserSecret(secret))))
+    }
+}
+
+/// What cannot be the id of a domain is outside every caller's reach.
+pub(super) fn parse_domain(id: &str) -> Result<DomainId, Error> {
+    DomainId::parse(id).ok_or_else(Error::permission_denied)
+}
