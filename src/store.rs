@@ -3,7 +3,7 @@
 //! A mutation is one transaction on a task of its own, so that a client that
 //! goes away neither stops it half-way nor leaves a pooled connection inside it.
 //! Nothing here returns a database error: it becomes an
-//! [`Error`](crate::error::Error) at once, and a `?` on one in any other place
+//! [`Error`] at once, and a `?` on one in any other place
 //! does not compile:
 //!
 //! ```

@@ -83,10 +83,10 @@ const NAMING: [&str; 14] = [
 
 /// `message` if it can be spoken aloud, else what is true of all others.
 fn speakable(message: &str) -> String {
-    let argument = message.strip_prefix("Invalid value for argument ");
-    if NAMING.iter().any(|start| message.starts_with(start)) {
-        message.to_owned()
-    } else if argument.is_some_and(|rest| !rest.contains("enumeration type")) {
+    let names_an_argument = message
+        .strip_prefix("Invalid value for argument ")
+        .is_some_and(|rest| !rest.contains("enumeration type"));
+    if names_an_argument || NAMING.iter().any(|start| message.starts_with(start)) {
         message.to_owned()
     } else {
         "A value does not have the type that the schema asks for.".to_owned()

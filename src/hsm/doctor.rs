@@ -85,7 +85,10 @@ fn step<T>(
 ) -> Result<T, ()> {
     match result {
         Ok(value) => note(what, Ok(describe(&value))).map(|()| value),
-        Err(error) => Err(note(what, Err(error.to_string())).err().unwrap_or(())),
+        Err(error) => {
+            note(what, Err(error.to_string()))?;
+            Err(())
+        }
     }
 }
 

@@ -1,0 +1,93 @@
+//! Who may import whom. docs/ARCHITECTURE.md explains the table.
+
+use std::{fs, path::Path};
+
+/// A room, and the rooms that it may name; `error`, `ids` and `clock` are open to all.
+const TABLE: [(&str, &[&str]); 9] = [
+    ("auth", &[]),
+    ("crypto", &["auth", "hsm"]),
+    ("hsm", &[]),
+    ("query", &["auth"]),
+    ("store", &["auth", "crypto", "query"]),
+    ("service", &["auth", "crypto", "query", "store"]),
+    ("graphql", &["auth", "query", "service"]),
+    ("config", &["auth", "hsm", "store"]),
+    ("error", &[]),
+];
+
+/// What only some rooms may name outside the crate.
+const OUTSIDE: [(&str, &[&str]); 4] = [
+    ("cryptoki", &["hsm"]),
+    ("async_graphql", &["graphql"]),
+    ("axum", &["graphql", "app", "cli"]),
+    ("entity", &["store"]),
+];
+
+fn sources(dir: &Path, found: &mut Vec<(String, String)>) {
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else {
+            let from_src = path.strip_prefix("src").unwrap().display().to_string();
+            let room = from_src.split(['/', '.']).next().unwrap().to_owned();
+            let code = fs::read_to_string(&path).unwrap();
+            let code: Vec<&str> =
+                code.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
+            found.push((room, code.join("\n")));
+        }
+    }
+}
+
+/// The rooms that `code` names: `crate::room` and the entries of `use crate::{…}`.
+fn named(code: &str) -> Vec<String> {
+    let mut rooms: Vec<String> = Vec::new();
+    for (at, _) in code.match_indices("crate::") {
+        let rest = &code[at + "crate::".len()..];
+        if let Some(group) = rest.strip_prefix('{') {
+            let (mut depth, mut word) = (1, String::new());
+            for c in group.chars() {
+                match c {
+                    '{' => depth += 1,
+                    '}' => depth -= 1,
+                    _ => {}
+                }
+                if depth == 0 || (depth == 1 && c == ',') {
+                    rooms.push(word.trim().split("::").next().unwrap().to_owned());
+                    word.clear();
+                } else {
+                    word.push(c);
+                }
+                if depth == 0 {
+                    break;
+                }
+            }
+        } else {
+            rooms.push(rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect());
+        }
+    }
+    rooms.retain(|room| !room.is_empty());
+    rooms
+}
+
+#[test]
+fn the_table_holds() {
+    let mut found = Vec::new();
+    sources(Path::new("src"), &mut found);
+    assert!(found.len() > 30);
+    for (room, code) in &found {
+        if let Some((_, allowed)) = TABLE.iter().find(|(name, _)| name == room) {
+            for other in named(code) {
+                let fine = other == *room
+                    || allowed.contains(&other.as_str())
+                    || ["error", "ids", "clock"].contains(&other.as_str());
+                assert!(fine, "{room} names {other}");
+            }
+        }
+        for (krate, rooms) in OUTSIDE {
+            let names =
+                code.contains(&format!("use {krate}::")) || code.contains(&format!("::{krate}::"));
+            assert!(!names || rooms.contains(&room.as_str()), "{room} names {krate}");
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! Who may do what to whom: every operation, every caller.
+
+use std::fmt::Write as _;
+
+use async_graphql::parser::{
+    parse_schema,
+    types::{TypeKind, TypeSystemDefinition},
+};
+use serde_json::json;
+
+use crate::support::{Client, TestApp};
+
+/// A root field and a document that exercises it on the secret `$id` of ann in acme.
+const OPERATIONS: [(&str, &str); 9] = [
+    ("viewer", "{ viewer { role } }"),
+    ("userSecret", "{ userSecret(userSecretId: \"$id\") { name } }"),
+    ("userSecrets", "{ userSecrets(userSecretId: \"$id\") { nodes { name } } }"),
+    ("userSecretData", "{ userSecretData(userSecretId: \"$id\", domainId: \"acme\") { version } }"),
+    ("node", "{ node(id: \"$id\") { id } }"),
+    (
+        "createUserSecret",
+        "mutation { createUserSecret(input: {name: \"x\", data: {a: 1}}) { userSecret { name } } }",
+    ),
+    (
+        "updateUserSecret",
+        "mutation { updateUserSecret(input: {userSecretId: \"$id\", name: \"x\"}) { userSecret { name } } }",
+    ),
+    (
+        "updateUserSecretData",
+        "mutation { updateUserSecretData(input: {userSecretId: \"$id\", data: {a: 1}}) { userSecret { name } } }",
+    ),
+    (
+        "deleteUserSecret",
+        "mutation { deleteUserSecret(input: {userSecretId: \"$id\"}) { userSecretId } }",
+    ),
+];
+
+fn callers(app: &TestApp) -> Vec<(&'static str, Client)> {
+    let scoped = |scope: &str| {
+        let mut claims = app.claims("acme", "ann", "USER");
+        claims["scope"] = json!(scope);
+        app.with_token(Some(app.sign(&claims)))
+    };
+    let mut foreign_system = app.claims("globex", "", "SYSTEM");
+    foreign_system["iss"] = json!("https://other.test");
+    vec![
+        ("nobody", app.with_token(None)),
+        ("owner", app.user("ann")),
+        ("owner, read", scoped("secret:UserSecret.read")),
+        ("owner, write", scoped("secret:UserSecret.write")),
+        ("other user", app.user("bob")),
+        ("namesake", app.caller("globex", "ann", "USER")),
+        ("admin", app.caller("acme", "root", "DOMAIN_ADMIN")),
+        ("foreign admin", app.caller("globex", "root", "DOMAIN_ADMIN")),
+        ("system", app.system()),
+        ("foreign system", app.with_token(Some(app.sign(&foreign_system)))),
+    ]
+}
+
+#[tokio::test]
+async fn matrix() {
+    let app = TestApp::start().await;
+    let mut table = String::new();
+    for (operation, document) in OPERATIONS {
+        for (name, caller) in callers(&app) {
+            let id = app.user("ann").create("target").await;
+            let answer = caller.gql(&document.replace("$id", &id), json!({})).await;
+            let seen = match answer.code() {
+                "OK" if operation == "userSecrets" => {
+                    format!(
+                        "{} rows",
+                        answer.at("/data/userSecrets/nodes").as_array().unwrap().len()
+                    )
+                }
+                code => code.to_owned(),
+            };
+            writeln!(table, "{operation:<21}{name:<15}{seen}").unwrap();
+        }
+    }
+    insta::assert_snapshot!(table);
+}
+
+#[test]
+fn the_matrix_is_complete() {
+    let schema = parse_schema(include_str!("../../schema.graphql")).unwrap();
+    let mut missing = Vec::new();
+    for definition in schema.definitions {
+        if let TypeSystemDefinition::Type(definition) = definition
+            && ["Query", "Mutation"].contains(&definition.node.name.node.as_str())
+            && let TypeKind::Object(object) = definition.node.kind
+        {
+            missing.extend(object.fields.iter().map(|field| field.node.name.node.to_string()));
+        }
+    }
+    assert!(missing.len() >= OPERATIONS.len());
+    missing.retain(|field| !OPERATIONS.iter().any(|(operation, _)| operation == field));
+    assert!(missing.is_empty(), "operations without a row: {missing:?}");
+}
+
+#[tokio::test]
+async fn a_foreign_id_answers_exactly_as_an_unknown_one() {
+    let app = TestApp::start().await;
+    let foreign = app.user("ann").create("target").await;
+    let bob = app.user("bob");
+    for (operation, document) in OPERATIONS {
+        if ["viewer", "createUserSecret"].contains(&operation) {
+            continue;
+        }
+        let seen = bob.gql(&document.replace("$id", &foreign), json!({})).await;
+        for unknown in ["user-secret-000000000000", "user-secret-nothing0here"] {
+            let other = bob.gql(&document.replace("$id", unknown), json!({})).await;
+            assert_eq!((seen.status, &seen.text), (other.status, &other.text), "{operation}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn administrators_and_systems_delete_what_they_may() {
+    let app = TestApp::start().await;
+    let (ann, admin, system) =
+        (app.user("ann"), app.caller("acme", "root", "DOMAIN_ADMIN"), app.system());
+    let id = ann.create("x").await;
+    assert_eq!(
+        admin.delete(json!({ "userSecretId": id, "userId": "bob" })).await.code(),
+        "NOT_FOUND"
+    );
+    assert_eq!(
+        app.user("bob").delete(json!({ "userSecretId": id, "userId": "ann" })).await.code(),
+        "NOT_FOUND"
+    );
+    assert_eq!(
+        ann.delete(json!({ "userSecretId": id, "domainId": "globex" })).await.code(),
+        "PERMISSION_DENIED"
+    );
+    assert_eq!(
+        system.delete(json!({ "userSecretId": id, "domainId": "globex" })).await.code(),
+        "NOT_FOUND"
+    );
+    assert_eq!(admin.delete(json!({ "userSecretId": id, "userId": "ann" })).await.code(), "OK");
+    let id = ann.create("y").await;
+    assert_eq!(system.delete(json!({ "userSecretId": id })).await.code(), "OK");
+}

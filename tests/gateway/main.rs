@@ -1,0 +1,22 @@
+//! The service through its public face: real SoftHSM, real SQLite, real HTTP.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "a test stops where it fails, and its kit starts what the service is given"
+)]
+
+mod support;
+
+mod architecture;
+mod canary;
+mod crud;
+mod disconnect;
+mod hostile;
+mod isolation;
+mod list;
+mod swap;
+mod tokens;
