@@ -1,6 +1,6 @@
 //! `usersecret hsm`.
 
-use std::fs;
+use std::{fs, io::Write as _};
 
 use super::{Failure, HsmCommand, Source, print, with_environment};
 use crate::hsm::{self, RecoveryKey, Settings};
@@ -12,9 +12,12 @@ pub(super) fn run(command: HsmCommand) -> Result<(), Failure> {
             let recovery = recovery_public_key
                 .map(|file| Ok::<_, Failure>(RecoveryKey::from_pem(&fs::read(file)?)?))
                 .transpose()?;
+            // Opened first: after the birth it would be too late to find that it cannot be written.
+            let out = recovery_out.map(fs::File::create_new).transpose()?;
             let birth = hsm::create_root(&settings, recovery.as_ref())?;
-            if let (Some(file), Some(copy)) = (recovery_out, birth.recovery_copy) {
-                fs::write(file, copy)?;
+            if let (Some(mut file), Some(copy)) = (out, birth.recovery_copy) {
+                file.write_all(&copy)?;
+                file.sync_all()?;
             }
             print("the root key is made")
         }
