@@ -126,7 +126,13 @@ impl App {
         drop(face);
         store.drain().await;
         drop(store);
-        hsm.stop();
+        // Joining blocks, so it has a thread of its own, which the caller's deadline need not wait for.
+        let (done, stopped) = tokio::sync::oneshot::channel();
+        std::thread::spawn(move || {
+            hsm.stop();
+            let _ = done.send(());
+        });
+        let _ = stopped.await;
     }
 }
 

@@ -63,8 +63,8 @@ pub struct Hsm {
     threads: Arc<Threads>,
 }
 
-/// The worker threads, joined when the last [`Hsm`] goes: sessions must not be
-/// closed, nor the module finalized, under a running call.
+/// The worker threads, which [`Hsm::stop`] joins: a process that ends under a
+/// running call crashes in some modules.
 struct Threads(Vec<thread::JoinHandle<()>>);
 
 impl Hsm {

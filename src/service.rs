@@ -11,8 +11,8 @@ use serde_json::{Map, Value};
 use crate::{
     auth::{Gate, Permission, Scope, Target},
     clock::Clock,
-    crypto::{Aad, Kek, Keyring},
-    error::{Error, Result},
+    crypto::{Aad, Kek, Keyring, Plaintext},
+    error::{Code, Error, Result},
     ids::{DataVersion, DomainId, IdSource, KekVersion, UserSecretId},
     query::ListQuery,
     store::{DataChange, NewRow, Store},
@@ -66,8 +66,10 @@ impl UserSecretService {
                         && let Some((secret, first)) =
                             self.store.find_by_idempotency_key(scope, key).await?
                     {
-                        let rule = "was used for a creation with other metadata";
-                        return if first == *digest {
+                        let same = first == *digest
+                            && self.first_data_is(scope, &secret, &new.data).await?;
+                        let rule = "was used for a creation with other input";
+                        return if same {
                             Ok(secret)
                         } else {
                             Err(Error::already_exists("idempotencyKey", rule))
@@ -92,6 +94,24 @@ impl UserSecretService {
                 Err(Error::internal("every id that was drawn is taken"))
             })
             .await
+    }
+
+    /// Whether `secret` was created with `data`; true when that version is kept no longer.
+    ///
+    /// No digest of the data is stored: it would tell of a weak password.
+    async fn first_data_is(
+        &self,
+        scope: &Scope,
+        secret: &UserSecret,
+        data: &Plaintext,
+    ) -> Result<bool> {
+        let sealed = match self.store.find_sealed(scope, &secret.id, Some(DataVersion(1))).await {
+            Ok(sealed) => sealed,
+            Err(error) if error.code() == Code::NotFound => return Ok(true),
+            Err(error) => return Err(error),
+        };
+        let aad = Aad::for_record(scope, &sealed.user_id, &secret.id, sealed.version)?;
+        Ok(self.keyring.open(&aad, &sealed.kek, sealed.envelope).await?.is(data))
     }
 
     /// One of the caller's own secrets.
@@ -155,7 +175,7 @@ impl UserSecretService {
                     match self.store.update_data(scope, &id, change).await {
                         // Somebody was faster. Without an expectation, the last writer wins.
                         Err(error)
-                            if error.code() == crate::error::Code::Aborted
+                            if error.code() == Code::Aborted
                                 && new.expected.is_none()
                                 && attempt < TRIES => {}
                         outcome => return outcome,

@@ -39,12 +39,20 @@ pub(super) fn run(
     let config = Config::load(&config_file)?;
     with_environment(&config)?;
 
-    // The PIN is written first and the root last, so a set-up that was cut short is completed.
-    let softhsm = dir.join("softhsm");
-    if !softhsm.join("softhsm2.conf").exists() {
+    // The mark is written last. A set-up that was cut short is begun again, for
+    // as long as there is no database whose keys could be lost with the token.
+    let (softhsm, ready) = (dir.join("softhsm"), dir.join("softhsm/ready"));
+    if !ready.exists() {
+        if dir.join("usersecret.db").exists() {
+            return Err(format!("{} is missing beside a database", ready.display()).into());
+        }
+        if softhsm.exists() {
+            fs::remove_dir_all(&softhsm)?;
+        }
         let pin = Pin::new(fs::read_to_string(&pin_file)?);
         hsm::create_token(&config.hsm.module, &softhsm, &config.hsm.token_label, &pin)?;
         hsm::create_root(&config.hsm.settings()?, None)?;
+        write_private(&ready, "")?;
     }
     runtime()?
         .block_on(store::migrate(&config.database.settings()?))
@@ -77,7 +85,8 @@ fn config_text(dir: &Path, listen: SocketAddr, database_url: &str) -> String {
 
 fn greet(dir: &Path, listen: SocketAddr) -> Result<(), Failure> {
     let token = token::mint(dir, "acme", Some("ann"), RoleName::User, "1d")?;
-    let dir = dir.display();
+    let (dir, program) = (dir.display(), std::env::current_exe()?);
+    let program = program.display();
     print(&format!(
         "Usersecret for development, in {dir}\n\n\
          A token of the user ann in the domain acme, good for a day:\n\n\
@@ -86,7 +95,7 @@ fn greet(dir: &Path, listen: SocketAddr) -> Result<(), Failure> {
          curl -s http://{listen}/graphql -H \"Authorization: Bearer $TOKEN\" -H 'Content-Type: application/json' \\\n  \
          -d '{{\"query\":\"mutation {{ createUserSecret(input: {{name: \\\"aws\\\", data: {{key: \\\"value\\\"}}}}) {{ userSecret {{ userSecretId name version }} }} }}\"}}'\n\n\
          The next token:\n\n\
-         usersecret token --data-dir {dir} --domain acme --user ann\n"
+         {program} token --data-dir {dir} --domain acme --user ann\n"
     ))
 }
 

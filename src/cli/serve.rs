@@ -47,11 +47,12 @@ async fn serve(config: &Config, hsm: Hsm) -> Result<(), Failure> {
         _ = interrupt.recv() => {}
     }
     tracing::info!("draining");
+    let deadline = tokio::time::Instant::now() + drain;
     handle.graceful_shutdown(Some(drain));
     for server in servers {
         server.await??;
     }
-    let _ = tokio::time::timeout(drain, app.drain()).await;
+    let _ = tokio::time::timeout_at(deadline, app.drain()).await;
     Ok(())
 }
 

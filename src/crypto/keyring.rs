@@ -19,7 +19,7 @@ pub struct Kek {
     pub binding: Vec<u8>,
 }
 
-/// Seals documents for records and opens them, with one resp. two HSM operations.
+/// Seals documents for records and opens them, with two HSM operations and one.
 #[derive(Clone)]
 pub struct Keyring {
     hsm: Hsm,

@@ -53,15 +53,16 @@ pub(super) struct ListArguments {
 /// The most keys of a sort, and the most words of a keyword.
 const MAX_KEYS: usize = 8;
 const MAX_WORDS: usize = 16;
+const MAX_WORD_BYTES: usize = 1024;
 
 impl QueryInput {
     pub(super) fn into_query(self, arguments: ListArguments) -> Result<ListQuery> {
         let ListArguments { equal, first, after, last, before, with_total } = arguments;
         let keyword = self.keyword.as_deref().map(words).unwrap_or_default();
-        if keyword.len() > MAX_WORDS {
+        if keyword.len() > MAX_WORDS || keyword.iter().any(|word| word.len() > MAX_WORD_BYTES) {
             return Err(Error::invalid(
                 "query.keyword",
-                format!("must have at most {MAX_WORDS} words"),
+                format!("must have at most {MAX_WORDS} words of {MAX_WORD_BYTES} bytes"),
             ));
         }
         let sort = self.sort.unwrap_or_default();

@@ -5,13 +5,13 @@
 //! parsed, and a walk counts the fields of every operation with its fragments
 //! spelled out; each fragment is measured once, however often it is spread.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use async_graphql::{
     Name, Positioned,
     parser::{
         parse_query,
-        types::{ExecutableDocument, FragmentDefinition, Selection, SelectionSet},
+        types::{ExecutableDocument, FragmentDefinition, OperationType, Selection, SelectionSet},
     },
 };
 
@@ -51,6 +51,11 @@ impl DocumentLimits {
                 return Err(limit("document_depth", self.depth, "fields within fields"));
             }
         }
+        for (_, operation) in document.operations.iter() {
+            if operation.node.ty == OperationType::Mutation {
+                walk.refuse_twins(&operation.node.selection_set.node, &mut HashSet::new())?;
+            }
+        }
         Ok(document)
     }
 
@@ -59,10 +64,11 @@ impl DocumentLimits {
         while let Some((&byte, after)) = rest.split_first() {
             rest = match byte {
                 b'#' => after_line(after),
-                b'"' if after.starts_with(b"\"\"") => {
-                    after_block_string(after.get(2..).unwrap_or_default())
+                b'"' => match after.strip_prefix(b"\"\"") {
+                    Some(block) => after_block_string(block),
+                    None => after_string(after),
                 }
-                b'"' => after_string(after),
+                .ok_or_else(|| Error::malformed("A string of the document is not closed."))?,
                 b if is_word(b) => skip(after, is_word),
                 _ => after,
             };
@@ -102,25 +108,28 @@ fn after_line(text: &[u8]) -> &[u8] {
     skip(text, |byte| byte != b'\n' && byte != b'\r')
 }
 
-/// Behind a string's closing quote; a line end closes it too, so that what follows is counted.
-fn after_string(mut text: &[u8]) -> &[u8] {
+/// Behind a string's closing quote; none where a line or the text ends first.
+///
+/// A quote that is never closed is refused and not skipped: the parser would go
+/// back, take `""` for an empty string, and read what this scan passed over.
+fn after_string(mut text: &[u8]) -> Option<&[u8]> {
     loop {
         match text {
             [b'\\', _, rest @ ..] => text = rest,
-            [b'"' | b'\n' | b'\r', rest @ ..] => return rest,
+            [b'"', rest @ ..] => return Some(rest),
+            [b'\n' | b'\r', ..] | [] => return None,
             [_, rest @ ..] => text = rest,
-            [] => return text,
         }
     }
 }
 
-fn after_block_string(mut text: &[u8]) -> &[u8] {
+fn after_block_string(mut text: &[u8]) -> Option<&[u8]> {
     loop {
         match text {
-            [b'\\', b'"', b'"', b'"', rest @ ..] | [b'\\', rest @ ..] => text = rest,
-            [b'"', b'"', b'"', rest @ ..] => return rest,
+            [b'\\', b'"', b'"', b'"', rest @ ..] => text = rest,
+            [b'"', b'"', b'"', rest @ ..] => return Some(rest),
             [_, rest @ ..] => text = rest,
-            [] => return text,
+            [] => return None,
         }
     }
 }
@@ -170,6 +179,31 @@ impl<'d> Walk<'d> {
             total = total.beside(size);
         }
         Ok(total)
+    }
+
+    /// Refuses a mutation that stands twice under one response key: it would run
+    /// twice, and be answered once.
+    fn refuse_twins(&self, set: &'d SelectionSet, seen: &mut HashSet<&'d str>) -> Result<()> {
+        for selection in &set.items {
+            let below = match &selection.node {
+                Selection::Field(field) => {
+                    if seen.insert(field.node.response_key().node.as_str()) {
+                        continue;
+                    }
+                    let rule = "A mutation must not stand twice under one name; use aliases.";
+                    return Err(Error::malformed(rule));
+                }
+                Selection::InlineFragment(inline) => Some(&inline.node.selection_set.node),
+                Selection::FragmentSpread(spread) => self
+                    .fragments
+                    .get(&spread.node.fragment_name.node)
+                    .map(|fragment| &fragment.node.selection_set.node),
+            };
+            if let Some(below) = below {
+                self.refuse_twins(below, seen)?;
+            }
+        }
+        Ok(())
     }
 
     fn fragment(&mut self, name: &str, open: &mut Vec<&'d str>) -> Result<Size> {

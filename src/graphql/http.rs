@@ -130,8 +130,9 @@ pub async fn serve(State(face): State<Arc<GraphQlFace>>, request: Request) -> Re
 
 async fn answer(face: &GraphQlFace, caller: crate::auth::Caller, request: Request) -> Answer {
     let (parts, body) = request.into_parts();
-    let named = parts.headers.get("x-domain-id").and_then(|value| value.to_str().ok());
-    let named = NamedDomain(named.map(str::to_owned));
+    let named = parts.headers.get("x-domain-id");
+    // What is not text is kept, to be refused as no domain.
+    let named = NamedDomain(named.map(|v| String::from_utf8_lossy(v.as_bytes()).into_owned()));
     let call = match parts.method {
         Method::POST => {
             if !is_json(&parts.headers) {

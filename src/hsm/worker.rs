@@ -1,6 +1,9 @@
 //! The loop that owns a session, and the operations it performs.
 
-use std::sync::Arc;
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
 
 use crossbeam_channel::Receiver;
 use cryptoki::{object::ObjectHandle, session::Session};
@@ -30,7 +33,8 @@ impl Worker {
     /// Performs jobs until the queue is closed.
     pub(super) fn run(mut self, queue: &Receiver<Job>) {
         for job in queue {
-            job(&mut self);
+            // A defect in one job must not end the worker, and with it the service.
+            let _ = catch_unwind(AssertUnwindSafe(|| job(&mut self)));
             self.generation.bury();
         }
     }

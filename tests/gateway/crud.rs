@@ -98,6 +98,8 @@ async fn a_repeated_idempotency_key_creates_once() {
     let again = ann.create_with(input("x")).await;
     assert_eq!(first.at(SECRET), again.at(SECRET));
     assert_eq!(ann.create_with(input("y")).await.code(), "ALREADY_EXISTS");
+    let other_data = json!({ "name": "x", "data": { "a": 2 }, "idempotencyKey": "k" });
+    assert_eq!(ann.create_with(other_data).await.code(), "ALREADY_EXISTS");
     let other = app.user("bob").create_with(input("x")).await;
     assert_ne!(first.at(SECRET), other.at(SECRET));
 }

@@ -38,6 +38,9 @@ fn corpus() -> Vec<(&'static str, String)> {
         ),
         ("string hides brackets", format!("{{ a(b: \"\n{} }}", "[".repeat(9_000))),
         ("block string", format!("{{ a(b: \"\"\"x\\\"\"\" \"\"\" {} }}", "[".repeat(9_000))),
+        ("unclosed block string", format!("{{userSecret(userSecretId:[\"\"\"\" {}{} ]){{id}}}}", "[".repeat(400), "]".repeat(400))),
+        ("unclosed string", format!("{{userSecret(userSecretId:[\"\" \"{}{} ]){{id}}}}", "[".repeat(400), "]".repeat(400))),
+        ("twin mutations", "mutation { deleteUserSecret(input: {userSecretId: 1}) { a: userSecretId } ...f } fragment f on Mutation { deleteUserSecret(input: {userSecretId: 1}) { userSecretId } }".into()),
         ("comment", format!("# {}\n{}", "[".repeat(100), "[".repeat(9_000))),
         ("directives", format!("{{ __typename {} }}", "@skip(if: false) ".repeat(2_000))),
     ]
