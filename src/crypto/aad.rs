@@ -35,12 +35,8 @@ impl Aad {
         if scope.owner().is_some_and(|allowed| allowed != owner) {
             return Err(Error::not_found());
         }
-        let mut record = vec![Self::FORMAT];
-        for part in [scope.domain().as_str(), owner.as_str(), id.as_str()] {
-            push(&mut record, part.as_bytes());
-        }
-        push(&mut record, &version.0.to_be_bytes());
-        Ok(Self { domain: scope.domain().clone(), record })
+        let identity = [scope.domain().as_str(), owner.as_str(), id.as_str()];
+        Ok(Self { domain: scope.domain().clone(), record: record(identity, version) })
     }
 
     /// What the document is bound to.
@@ -61,6 +57,15 @@ impl Aad {
     }
 }
 
+fn record(identity: [&str; 3], version: DataVersion) -> Vec<u8> {
+    let mut record = vec![Aad::FORMAT];
+    for part in identity {
+        push(&mut record, part.as_bytes());
+    }
+    push(&mut record, &version.0.to_be_bytes());
+    record
+}
+
 /// What a domain's KEK is bound to.
 pub(super) fn kek_binding(domain: &DomainId, version: KekVersion) -> Vec<u8> {
     let mut bytes = tagged("kek", &[Aad::FORMAT]);
@@ -78,4 +83,27 @@ fn push(bytes: &mut Vec<u8>, part: &[u8]) {
     let length = u32::try_from(part.len()).unwrap_or(u32::MAX);
     bytes.extend_from_slice(&length.to_be_bytes());
     bytes.extend_from_slice(part);
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        // A small alphabet, so that parts run into each other often.
+        #[test]
+        fn different_records_never_share_their_bytes(
+            a in prop::array::uniform3("[ab]{0,3}"),
+            b in prop::array::uniform3("[ab]{0,3}"),
+            versions in (1..3, 1..3),
+        ) {
+            let bytes = |parts: &[String; 3], version| {
+                record([&parts[0], &parts[1], &parts[2]], DataVersion(version))
+            };
+            let equal = a == b && versions.0 == versions.1;
+            prop_assert_eq!(bytes(&a, versions.0) == bytes(&b, versions.1), equal);
+        }
+    }
 }

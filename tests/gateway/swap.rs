@@ -94,3 +94,37 @@ async fn no_exchanged_column_reveals_anything() {
     // The engine is well: another tenant goes on.
     assert_ne!(app.caller("initech", "ann", "USER").create("n").await, "");
 }
+
+#[tokio::test]
+async fn no_flipped_bit_opens() {
+    use sea_orm::{ConnectionTrait as _, Database, Statement};
+    let app = TestApp::start().await;
+    let id = app.user("ann").create("a").await;
+    let url = format!("sqlite://{}", app.database_file().display());
+    let connection = Database::connect(url).await.unwrap();
+    let backend = connection.get_database_backend();
+    let columns = [
+        ("user_secret_versions", "dek"),
+        ("user_secret_versions", "document"),
+        ("keks", "blob"),
+        ("keks", "binding"),
+    ];
+    for (table, column) in columns {
+        let query = format!("SELECT {column} AS x FROM {table}");
+        let row = connection.query_one_raw(Statement::from_string(backend, query)).await.unwrap();
+        let stored: Vec<u8> = row.unwrap().try_get("", "x").unwrap();
+        let write = async |bytes: &[u8]| {
+            let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+            app.sql(&[format!("UPDATE {table} SET {column} = X'{digits}'")]).await;
+        };
+        for at in 0..stored.len() {
+            let mut flipped = stored.clone();
+            flipped[at] ^= 1 << (at % 8);
+            write(&flipped).await;
+            let answer = app.system().reveal("acme", &id, None).await;
+            assert_eq!(answer.code(), "INTERNAL", "{column}, byte {at}");
+        }
+        write(&stored).await;
+        assert_eq!(app.system().reveal("acme", &id, None).await.code(), "OK");
+    }
+}
