@@ -63,6 +63,9 @@ pub(super) fn refusal(error: Error) -> Response {
     Response::from_errors(vec![server_error])
 }
 
+/// The most bytes of a message that may repeat a name of the document.
+const MAX_MESSAGE: usize = 300;
+
 /// The validator's messages that name things of the schema and never a value.
 const NAMING: [&str; 14] = [
     "Unknown field",
@@ -85,8 +88,12 @@ const NAMING: [&str; 14] = [
 fn speakable(message: &str) -> String {
     let names_an_argument = message
         .strip_prefix("Invalid value for argument ")
-        .is_some_and(|rest| !rest.contains("enumeration type"));
-    if names_an_argument || NAMING.iter().any(|start| message.starts_with(start)) {
+        // Both of these repeat a word of the caller's: a credential that was put a
+        // level too high arrives as the name of an unknown field.
+        .is_some_and(|rest| !rest.contains("enumeration type") && !rest.contains("unknown field"));
+    if message.len() > MAX_MESSAGE {
+        "The document names something that the schema does not have.".to_owned()
+    } else if names_an_argument || NAMING.iter().any(|start| message.starts_with(start)) {
         message.to_owned()
     } else {
         "A value does not have the type that the schema asks for.".to_owned()

@@ -150,11 +150,14 @@ fn idempotency_key(text: String) -> Result<String> {
     bounded("idempotencyKey", &text, 255)
 }
 
+/// The end of the year 9999, UTC: what RFC 3339 can write.
+const LATEST: Timestamp = Timestamp::from_micros(253_402_300_799_999_999);
+
 fn future(moment: Timestamp, now: Timestamp) -> Result<Timestamp> {
-    if moment > now {
+    if moment > now && moment <= LATEST {
         Ok(moment)
     } else {
-        Err(Error::invalid("expiresAt", "must lie in the future"))
+        Err(Error::invalid("expiresAt", "must lie in the future, before the year 10000"))
     }
 }
 

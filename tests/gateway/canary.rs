@@ -37,6 +37,7 @@ async fn misplaced(ann: &Client) -> Vec<String> {
         ann.create_with(json!({ "name": "x", "data": { "a": CANARY }, "expiresAt": CANARY })).await,
     );
     errors.push(ann.create_with(json!(CANARY)).await);
+    errors.push(ann.create_with(json!({ "name": "x", "data": { "a": 1 }, CANARY: 1 })).await);
     for document in [
         format!(
             "mutation {{ createUserSecret(input: {{name: 5, data: \"{CANARY}\"}}) {{ userSecret {{ id }} }} }}"
