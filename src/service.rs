@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// How often a write that lost a race is tried again.
-const TRIES: usize = 5;
+const TRIES: usize = 32;
 
 /// The verbs on user secrets.
 #[derive(Clone)]

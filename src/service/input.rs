@@ -201,6 +201,13 @@ fn trimmed(value: Value) -> Result<Value> {
             })
             .collect::<Result<_>>()
             .map(Value::Object),
+        // Checked inside lists as well, though not trimmed there.
+        Value::Array(items) => {
+            for item in &items {
+                trimmed(item.clone())?;
+            }
+            Ok(Value::Array(items))
+        }
         other => Ok(other),
     }
 }

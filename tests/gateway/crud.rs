@@ -128,6 +128,7 @@ async fn bad_input_is_named_and_loses_nothing() {
         (json!({ "name": "x", "data": [1] }), "data: "),
         (json!({ "name": "x", "data": { "a": "x".repeat(65_536) } }), "data: limits.data_bytes"),
         (json!({ "name": "x", "data": data, "tags": [] }), "tags: "),
+        (json!({ "name": "x", "data": data, "tags": { "l": [{ "$b": "\u{0}" }] } }), "tags: "),
         (json!({ "name": "x", "data": data, "tags": { "a": { "$b": 1 } } }), "tags: "),
         (
             json!({ "name": "x", "data": data, "tags": { "a": "x".repeat(20_000) } }),
