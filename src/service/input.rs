@@ -169,7 +169,9 @@ fn data(value: Value, limits: &DataLimits) -> Result<Plaintext> {
 }
 
 fn tags(value: Value, limits: &DataLimits) -> Result<Map<String, Value>> {
-    let Value::Object(tags) = trimmed(value)? else {
+    let value = trimmed(value);
+    check_tags(&value)?;
+    let Value::Object(tags) = value else {
         return Err(Error::invalid("tags", "must be a JSON object"));
     };
     if serde_json::to_vec(&tags).map_or(usize::MAX, |text| text.len()) > limits.tags_bytes {
@@ -181,33 +183,32 @@ fn tags(value: Value, limits: &DataLimits) -> Result<Map<String, Value>> {
 }
 
 /// Trims keys and texts through objects, not inside lists, as the original does.
-fn trimmed(value: Value) -> Result<Value> {
+fn trimmed(value: Value) -> Value {
+    match value {
+        Value::String(text) => Value::String(text.trim().to_owned()),
+        Value::Object(entries) => Value::Object(
+            entries
+                .into_iter()
+                .map(|(key, value)| (key.trim().to_owned(), trimmed(value)))
+                .collect(),
+        ),
+        other => other,
+    }
+}
+
+/// Refuses what PostgreSQL's JSON cannot hold, and keys that look like operators, at any depth.
+fn check_tags(value: &Value) -> Result<()> {
     match value {
         Value::String(text) if text.contains('\0') => {
             Err(Error::invalid("tags", "must not contain NUL characters"))
         }
-        Value::String(text) => Ok(Value::String(text.trim().to_owned())),
-        Value::Object(entries) => entries
-            .into_iter()
-            .map(|(key, value)| {
-                let key = key.trim().to_owned();
-                if key.starts_with('$') || key.contains('\0') {
-                    return Err(Error::invalid(
-                        "tags",
-                        "a key must not begin with $ or contain NUL",
-                    ));
-                }
-                Ok((key, trimmed(value)?))
-            })
-            .collect::<Result<_>>()
-            .map(Value::Object),
-        // Checked inside lists as well, though not trimmed there.
-        Value::Array(items) => {
-            for item in &items {
-                trimmed(item.clone())?;
+        Value::Object(entries) => entries.iter().try_for_each(|(key, value)| {
+            if key.starts_with('$') || key.contains('\0') {
+                return Err(Error::invalid("tags", "a key must not begin with $ or contain NUL"));
             }
-            Ok(Value::Array(items))
-        }
-        other => Ok(other),
+            check_tags(value)
+        }),
+        Value::Array(items) => items.iter().try_for_each(check_tags),
+        _ => Ok(()),
     }
 }
