@@ -1,0 +1,153 @@
+//! The command line.
+
+use std::{
+    future::Future,
+    io::Write as _,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use clap::{Args, Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::{
+    Failure, floor, report, run, soak,
+    subject::{Database, Variant},
+};
+
+const MODULE: &str = "/usr/lib/softhsm/libsofthsm2.so";
+
+/// Measures the service, and the floors below it in the same minutes.
+#[derive(Parser)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Measures everything in rounds; prints tables, writes them and plots.
+    Run(RunOptions),
+    /// Watches the memory of the service over many requests.
+    Soak(SoakOptions),
+    /// Draws tables and plots again from what the last runs left.
+    Report {
+        /// Where the results are.
+        #[arg(long, default_value = "target/bench")]
+        out: PathBuf,
+    },
+    /// The bare server.
+    #[command(hide = true)]
+    FloorHttp,
+    /// The bare decryption.
+    #[command(hide = true)]
+    FloorHsm {
+        #[arg(long)]
+        module: PathBuf,
+        #[arg(long)]
+        seconds: u64,
+    },
+}
+
+/// What both measurements need.
+#[derive(Args)]
+pub(crate) struct Common {
+    /// Where data, results and plots go; emptied of old data.
+    #[arg(long, default_value = "target/bench")]
+    pub(crate) out: PathBuf,
+    /// The service: `cargo build --release` makes it.
+    #[arg(long, default_value = "target/release/usersecret")]
+    pub(crate) binary: PathBuf,
+    /// The PKCS#11 module of SoftHSM.
+    #[arg(long, default_value = MODULE)]
+    pub(crate) module: PathBuf,
+}
+
+/// `bench run`.
+#[derive(Args)]
+pub(crate) struct RunOptions {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    /// How often everything is measured; the figures are medians.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) rounds: u32,
+    /// How long each measurement takes, after half a second to warm up.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) seconds: u64,
+    /// One database instead of both.
+    #[arg(long)]
+    pub(crate) only: Option<Database>,
+    /// What is switched on in the service.
+    #[arg(long, value_delimiter = ',', default_value = "on,audit-off,security-off")]
+    pub(crate) variants: Vec<Variant>,
+    /// Connections.
+    #[arg(long, value_delimiter = ',', default_value = "1,8,32",
+        value_parser = clap::value_parser!(u32).range(1..=96))]
+    pub(crate) connections: Vec<u32>,
+}
+
+/// `bench soak`.
+#[derive(Args)]
+pub(crate) struct SoakOptions {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    /// How many requests.
+    #[arg(long, default_value_t = 1_000_000)]
+    pub(crate) requests: u64,
+    /// The database.
+    #[arg(long, default_value = "postgres")]
+    pub(crate) database: Database,
+}
+
+impl Cli {
+    /// Does what was asked; the error is for a person.
+    pub(crate) fn run(self) -> Result<(), Failure> {
+        match self.command {
+            Command::Run(options) => {
+                let options = RunOptions { common: options.common.absolute()?, ..options };
+                let results = block_on(run::run(&options))??;
+                report::write(&options.common.out, Some(&results))
+            }
+            Command::Soak(options) => {
+                let options = SoakOptions { common: options.common.absolute()?, ..options };
+                block_on(soak::run(&options))??;
+                report::write(&options.common.out, None)
+            }
+            Command::Report { out } => report::read(&out),
+            Command::FloorHttp => floor::http::serve(),
+            Command::FloorHsm { module, seconds } => {
+                floor::hsm::decrypt(&module, Duration::from_secs(seconds))
+            }
+        }
+    }
+}
+
+impl Common {
+    /// Makes the folder, and paths that hold wherever a process has its own.
+    fn absolute(self) -> Result<Self, Failure> {
+        std::fs::create_dir_all(&self.out)?;
+        let real = |path: &Path| {
+            path.canonicalize().map_err(|error| format!("{}: {error}", path.display()))
+        };
+        Ok(Self { out: real(&self.out)?, binary: real(&self.binary)?, module: real(&self.module)? })
+    }
+}
+
+/// Runs `work` until it is done or a signal comes; either way what it started is ended.
+fn block_on<T>(work: impl Future<Output = T>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut terminate = signal(SignalKind::terminate())?;
+        tokio::select! {
+            done = work => Ok(done),
+            _ = interrupt.recv() => Err("interrupted".into()),
+            _ = terminate.recv() => Err("terminated".into()),
+        }
+    })
+}
+
+/// Says how far the work is.
+pub(crate) fn progress(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
+}

@@ -1,0 +1,122 @@
+//! Floor of the HSM: `C_Decrypt` of one wrapped key after the other, on one thread.
+
+use std::{
+    fs,
+    io::Write as _,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use cryptoki::{
+    context::{CInitializeArgs, CInitializeFlags, Pkcs11},
+    mechanism::{Mechanism, aead::GcmParams},
+    object::{Attribute, ObjectHandle},
+    session::{Session, UserType},
+    types::AuthPin,
+};
+
+use crate::{Failure, results::Figures};
+
+const LABEL: &str = "usersecret-bench";
+const PIN: &str = "only-for-the-bench";
+/// IV ‖ 32 bytes ‖ tag, as the service wraps its keys.
+const BLOCK: usize = 32;
+const AAD: [u8; 72] = [7; 72];
+const CONF: &str = "softhsm2.conf";
+
+/// Measures in a process of its own: SoftHSM reads its environment when it is loaded.
+pub(crate) async fn measure(
+    module: &Path,
+    dir: &Path,
+    window: Duration,
+) -> Result<Figures, Failure> {
+    let tokens = dir.join("tokens");
+    fs::create_dir_all(&tokens)?;
+    let conf = format!(
+        "directories.tokendir = {}\nobjectstore.backend = file\nlog.level = ERROR\n",
+        tokens.display()
+    );
+    fs::write(dir.join(CONF), conf)?;
+    let output = tokio::process::Command::new(std::env::current_exe()?)
+        .arg("floor-hsm")
+        .arg("--module")
+        .arg(module)
+        .args(["--seconds", &window.as_secs().to_string()])
+        .env("SOFTHSM2_CONF", dir.join(CONF))
+        .kill_on_drop(true)
+        .output()
+        .await?;
+    if !output.status.success() {
+        return Err(String::from_utf8_lossy(&output.stderr).into());
+    }
+    let per_second = String::from_utf8(output.stdout)?.trim().parse()?;
+    Ok(Figures { per_second, ..Figures::default() })
+}
+
+/// Decrypts for `window` and prints how many that were in a second.
+pub(crate) fn decrypt(module: &Path, window: Duration) -> Result<(), Failure> {
+    let session = log_in(module)?;
+    let key = session.generate_key(
+        &Mechanism::AesKeyGen,
+        &[
+            Attribute::ValueLen(32.into()),
+            Attribute::Token(false),
+            Attribute::Private(true),
+            Attribute::Sensitive(true),
+            Attribute::Extractable(false),
+            Attribute::Encrypt(true),
+            Attribute::Decrypt(true),
+        ],
+    )?;
+    let mut iv = [9; 12];
+    let params = GcmParams::new(&mut iv, &AAD, 128.into())?;
+    let sealed = session.encrypt(&Mechanism::AesGcm(params), key, &[1; BLOCK])?;
+    let begun = Instant::now();
+    let mut count = 0_u32;
+    // The clock is read now and then, not every time.
+    while begun.elapsed() < window {
+        for _ in 0..64 {
+            open(&session, key, iv, &sealed)?;
+        }
+        count = count.saturating_add(64);
+    }
+    let per_second = f64::from(count) / begun.elapsed().as_secs_f64();
+    Ok(writeln!(std::io::stdout(), "{per_second}")?)
+}
+
+fn open(
+    session: &Session,
+    key: ObjectHandle,
+    mut iv: [u8; 12],
+    sealed: &[u8],
+) -> Result<(), Failure> {
+    let params = GcmParams::new(&mut iv, &AAD, 128.into())?;
+    let opened = session.decrypt(&Mechanism::AesGcm(params), key, sealed)?;
+    if opened.len() == BLOCK { Ok(()) } else { Err("C_Decrypt gave a wrong length".into()) }
+}
+
+/// A session on a token of the bench's own, which is made the first time.
+fn log_in(module: &Path) -> Result<Session, Failure> {
+    let load = || -> Result<Pkcs11, Failure> {
+        let pkcs11 = Pkcs11::new(module)?;
+        pkcs11.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK))?;
+        Ok(pkcs11)
+    };
+    let pin = AuthPin::new(PIN.into());
+    let mut pkcs11 = load()?;
+    if pkcs11.get_slots_with_initialized_token()?.is_empty() {
+        let free = pkcs11.get_all_slots()?.pop().ok_or("SoftHSM has no free slot")?;
+        pkcs11.init_token(free, &pin, LABEL)?;
+        let session = pkcs11.open_rw_session(free)?;
+        session.login(UserType::So, Some(&pin))?;
+        session.init_pin(&pin)?;
+        drop(session);
+        // SoftHSM gives a new token its slot at the next C_Initialize.
+        pkcs11.finalize()?;
+        pkcs11 = load()?;
+    }
+    let slot = pkcs11.get_slots_with_initialized_token()?.pop().ok_or("the token is missing")?;
+    let session = pkcs11.open_rw_session(slot)?;
+    session.login(UserType::User, Some(&pin))?;
+    Ok(session)
+}

@@ -1,0 +1,139 @@
+//! What a run has measured, as it is kept in `results.json`, and the figures drawn from it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    machine::Machine,
+    number::median,
+    subject::{BARS, Database, Subject, Variant},
+};
+
+/// A run.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Results {
+    pub(crate) machine: Machine,
+    pub(crate) command: String,
+    pub(crate) began: String,
+    pub(crate) rounds: u32,
+    pub(crate) seconds: u64,
+    pub(crate) connections: Vec<u32>,
+    pub(crate) samples: Vec<Sample>,
+}
+
+/// One measurement of one round.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Sample {
+    pub(crate) round: u32,
+    #[serde(flatten)]
+    pub(crate) key: Key,
+    #[serde(flatten)]
+    pub(crate) figures: Figures,
+}
+
+/// What was measured. A floor has no variant; one that knows no connections has one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Key {
+    pub(crate) database: Database,
+    pub(crate) subject: Subject,
+    pub(crate) variant: Option<Variant>,
+    pub(crate) connections: u32,
+}
+
+/// How it went.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Figures {
+    pub(crate) per_second: f64,
+    pub(crate) p50_ms: Option<f64>,
+    pub(crate) p99_ms: Option<f64>,
+    pub(crate) service_cpu_us: Option<f64>,
+    pub(crate) database_cpu_us: Option<f64>,
+}
+
+/// Whether a bar was met.
+pub(crate) struct Verdict {
+    pub(crate) key: Key,
+    pub(crate) bar: f64,
+    pub(crate) ratio: f64,
+}
+
+impl Results {
+    /// The medians of `key` over all rounds.
+    pub(crate) fn figures(&self, key: Key) -> Option<Figures> {
+        let of = |field: fn(&Figures) -> Option<f64>| {
+            median(self.of(key).filter_map(|sample| field(&sample.figures)))
+        };
+        Some(Figures {
+            per_second: of(|figures| Some(figures.per_second))?,
+            p50_ms: of(|figures| figures.p50_ms),
+            p99_ms: of(|figures| figures.p99_ms),
+            service_cpu_us: of(|figures| figures.service_cpu_us),
+            database_cpu_us: of(|figures| figures.database_cpu_us),
+        })
+    }
+
+    /// The composed floor of `key`, per second.
+    pub(crate) fn floor(&self, key: Key) -> Option<f64> {
+        median(self.of(key).filter_map(|sample| self.floor_in(sample.round, key)))
+    }
+
+    /// Throughput over floor: of each round its own, then the median.
+    pub(crate) fn ratio(&self, key: Key) -> Option<f64> {
+        let ratio =
+            |sample: &Sample| Some(sample.figures.per_second / self.floor_in(sample.round, key)?);
+        median(self.of(key).filter_map(ratio))
+    }
+
+    /// Throughput over that of the same operation with everything on.
+    pub(crate) fn of_all_on(&self, key: Key) -> Option<f64> {
+        let on = Key { variant: Some(Variant::On), ..key };
+        let ratio = |sample: &Sample| {
+            let other = self.of(on).find(|other| other.round == sample.round)?;
+            Some(sample.figures.per_second / other.figures.per_second)
+        };
+        median(self.of(key).filter_map(ratio))
+    }
+
+    /// The bars that this run can be held to.
+    pub(crate) fn verdicts(&self) -> Vec<Verdict> {
+        let verdict = |bar: &crate::subject::Bar| {
+            let key = Key {
+                database: Database::Postgres,
+                subject: bar.subject,
+                variant: Some(Variant::On),
+                connections: bar.connections,
+            };
+            Some(Verdict { key, bar: bar.ratio, ratio: self.ratio(key)? })
+        };
+        BARS.iter().filter_map(verdict).collect()
+    }
+
+    /// The databases that were measured.
+    pub(crate) fn databases(&self) -> Vec<Database> {
+        let measured = |database: &Database| {
+            self.samples.iter().any(|sample| sample.key.database == *database)
+        };
+        [Database::Postgres, Database::Sqlite].into_iter().filter(measured).collect()
+    }
+
+    fn of(&self, key: Key) -> impl Iterator<Item = &Sample> {
+        self.samples.iter().filter(move |sample| sample.key == key)
+    }
+
+    fn floor_in(&self, round: u32, key: Key) -> Option<f64> {
+        let mut seconds = 0.0;
+        for (times, subject) in key.subject.parts() {
+            let part = Key { subject: *subject, variant: None, ..key };
+            let at = |connections| {
+                self.of(Key { connections, ..part }).find(|sample| sample.round == round)
+            };
+            seconds += times / at(key.connections).or_else(|| at(1))?.figures.per_second;
+        }
+        (seconds > 0.0).then(|| 1.0 / seconds)
+    }
+}
+
+impl Verdict {
+    pub(crate) fn met(&self) -> bool {
+        self.ratio >= self.bar
+    }
+}
