@@ -10,7 +10,7 @@ ARGS ?=
 STEPS := install-test tree-save fmt clippy doc deny cargo-test schema tree-check
 step = @printf '\n==> %s\n' '$@'
 
-.PHONY: help run install test $(STEPS)
+.PHONY: help run install install-bench bench test $(STEPS)
 
 help: ## Lists the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,8 +21,15 @@ run: install ## Builds the service and starts it under .usersecret/; ARGS="--lis
 test: $(STEPS) ## Runs every check and every test, in the order below
 	@printf '\n==> all passed\n'
 
+bench: install-bench ## Measures the service and the floors below it, about half an hour; ARGS="--only sqlite" adds options
+	cargo build --release --locked
+	cargo run --release --locked -p bench -- run $(ARGS)
+
 install: ## Installs the packages that `make run` needs and that are missing
 	@scripts/install.sh run
+
+install-bench: ## Installs the packages that the benchmark needs and that are missing
+	@scripts/install.sh bench
 
 install-test: ## Installs the packages that the tests need and that are missing
 	$(step)

@@ -3,6 +3,7 @@
 #
 #   scripts/install.sh run     what it takes to build and start the service
 #   scripts/install.sh test    that, and what the tests need
+#   scripts/install.sh bench   that of `run`, and what the benchmark needs
 set -euo pipefail
 
 # Where the service looks for SoftHSM, unless told of another module.
@@ -29,6 +30,10 @@ have cc || need "the C compiler for the cryptographic library and SQLite" gcc li
     need "the HSM in software that holds the keys" softhsm2
 if [[ ${1:-run} == test ]]; then
     have git || need "the security advisories come as a git repository" git
+fi
+if [[ ${1:-run} == bench ]]; then
+    compgen -G '/usr/lib/postgresql/*/bin/pgbench' >/dev/null ||
+        need "the benchmark runs a PostgreSQL of its own" postgresql
 fi
 
 [[ ${#missing[@]} -gt 0 ]] || exit 0

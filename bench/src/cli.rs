@@ -52,11 +52,11 @@ enum Command {
 /// What both measurements need.
 #[derive(Args)]
 pub(crate) struct Common {
-    /// Where data, results and plots go; emptied of old data.
+    /// Where data, results and plots go, over those of the run before.
     #[arg(long, default_value = "target/bench")]
     pub(crate) out: PathBuf,
-    /// The service: `cargo build --release` makes it.
-    #[arg(long, default_value = "target/release/usersecret")]
+    /// The service: `cargo build --release` makes it, beside this program.
+    #[arg(long, default_value_os_t = beside("usersecret"))]
     pub(crate) binary: PathBuf,
     /// The PKCS#11 module of SoftHSM.
     #[arg(long, default_value = MODULE)]
@@ -131,6 +131,11 @@ impl Common {
         };
         Ok(Self { out: real(&self.out)?, binary: real(&self.binary)?, module: real(&self.module)? })
     }
+}
+
+/// A program in the folder of this one.
+fn beside(name: &str) -> PathBuf {
+    std::env::current_exe().unwrap_or_default().with_file_name(name)
 }
 
 /// Runs `work` until it is done or a signal comes; either way what it started is ended.

@@ -94,7 +94,9 @@ impl Panel {
         for line in &self.lines {
             let points: Vec<_> = line.points.iter().map(|point| place(*point)).collect();
             line.draw(svg, &points);
-            line.draw(svg, &[(RIGHT + 12.0, row), (RIGHT + 32.0, row)]);
+            let sample = [(RIGHT + 12.0, row), (RIGHT + 22.0, row), (RIGHT + 32.0, row)];
+            let middle = sample.get(1..2).unwrap_or_default();
+            line.draw(svg, if line.style == Style::Bars { middle } else { &sample });
             text(svg, (RIGHT + 40.0, row + 4.0), "start", &line.name);
             row += 18.0;
         }

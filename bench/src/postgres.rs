@@ -14,6 +14,7 @@ use crate::{Failure, machine::said};
 const BINARIES: &str = "/usr/lib/postgresql";
 /// PostgreSQL refuses to run as root; this is who it runs as then.
 const UNPRIVILEGED: &str = "postgres";
+const NO_SECURITY: &str = include_str!("no_security.sql");
 
 /// A running cluster: stopped when dropped, and its data removed.
 pub(crate) struct Cluster {
@@ -78,6 +79,11 @@ impl Cluster {
     /// Runs a file's statements, one by one, as the administrator.
     pub(crate) fn script(&self, database: &str, file: &Path) -> Result<(), Failure> {
         run(self.psql(database).arg("--file").arg(file))
+    }
+
+    /// Takes row-level security off every table of a database.
+    pub(crate) fn drop_security(&self, database: &str) -> Result<(), Failure> {
+        self.sql(database, NO_SECURITY)
     }
 
     fn psql(&self, database: &str) -> Command {

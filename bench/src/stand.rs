@@ -15,7 +15,6 @@ use crate::{
 };
 
 const WARM_UP: Duration = Duration::from_millis(500);
-const NO_SECURITY: &str = include_str!("no_security.sql");
 
 /// A service with the requests that are prepared for it.
 pub(crate) struct Prepared {
@@ -58,7 +57,7 @@ impl Prepared {
         })
         .await?;
         if let (Some(cluster), Variant::SecurityOff) = (cluster, variant) {
-            cluster.sql(variant.tag(), NO_SECURITY)?;
+            cluster.drop_security(variant.tag())?;
         }
         let dataset = Dataset::prepare(&service).await?;
         Ok(Self { service, dataset, variant })

@@ -108,6 +108,12 @@ mod tests {
                 assert!(figures.database_cpu_us > Some(1.0), "{figures:?}");
             }
         }
+        let sql = |statement| cluster.sql(DATABASE, statement);
+        sql("ALTER TABLE audit_events ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY")
+            .unwrap();
+        cluster.drop_security(DATABASE).unwrap();
+        let none = "DO $$ BEGIN ASSERT NOT EXISTS (SELECT FROM pg_class WHERE relrowsecurity OR relforcerowsecurity); END $$";
+        sql(none).unwrap();
         let postmaster = cluster.postmaster();
         drop(cluster);
         // A process that has ended has no memory, even if nobody has asked for its status yet.
