@@ -30,7 +30,7 @@ pub(crate) struct Sample {
     pub(crate) figures: Figures,
 }
 
-/// What was measured. A floor has no variant; one that knows no connections has one.
+/// What was measured. A floor has no variant; one that knows no connections was measured beside so many.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Key {
     pub(crate) database: Database,
@@ -123,10 +123,8 @@ impl Results {
         let mut seconds = 0.0;
         for (times, subject) in key.subject.parts() {
             let part = Key { subject: *subject, variant: None, ..key };
-            let at = |connections| {
-                self.of(Key { connections, ..part }).find(|sample| sample.round == round)
-            };
-            seconds += times / at(key.connections).or_else(|| at(1))?.figures.per_second;
+            let sample = self.of(part).find(|sample| sample.round == round)?;
+            seconds += times / sample.figures.per_second;
         }
         (seconds > 0.0).then(|| 1.0 / seconds)
     }
@@ -135,5 +133,43 @@ impl Results {
 impl Verdict {
     pub(crate) fn met(&self) -> bool {
         self.ratio >= self.bar
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(round: u32, subject: Subject, per_second: f64) -> Sample {
+        let variant = Subject::OPERATIONS.contains(&subject).then_some(Variant::On);
+        let key = Key { database: Database::Postgres, subject, variant, connections: 8 };
+        Sample { round, key, figures: Figures { per_second, ..Figures::default() } }
+    }
+
+    #[test]
+    fn a_ratio_is_taken_within_its_round() {
+        let samples = [
+            // 1 / (1/600 + 1/300) = 200 in the first round, and half of that in the second.
+            [(Subject::Http, 600.0), (Subject::Select, 300.0), (Subject::Get, 100.0)],
+            [(Subject::Http, 300.0), (Subject::Select, 150.0), (Subject::Get, 30.0)],
+        ];
+        let samples = samples.iter().zip(1..).flat_map(|(samples, round)| {
+            samples.iter().map(move |(subject, figure)| sample(round, *subject, *figure))
+        });
+        let results = Results {
+            machine: Machine::look(None),
+            command: String::new(),
+            began: String::new(),
+            rounds: 2,
+            seconds: 1,
+            connections: vec![8],
+            samples: samples.collect(),
+        };
+        let key = sample(1, Subject::Get, 0.0).key;
+        let near = |found: Option<f64>, figure: f64| (found.unwrap() - figure).abs() < 1e-9;
+        assert!(near(results.floor(key), 150.0));
+        assert!(near(results.ratio(key), 0.4));
+        assert!(results.verdicts().iter().any(|verdict| verdict.met() && verdict.bar == 0.3));
+        assert!(results.ratio(sample(1, Subject::Reveal, 0.0).key).is_none());
     }
 }

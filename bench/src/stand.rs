@@ -29,12 +29,12 @@ pub(crate) struct Stand<'a> {
     cluster: Option<&'a Cluster>,
     bare: &'a HttpFloor,
     services: Vec<Prepared>,
-    floor: DatabaseFloor,
+    floor: DatabaseFloor<'a>,
 }
 
-enum DatabaseFloor {
+enum DatabaseFloor<'a> {
     Sqlite(Box<SqliteFloor>),
-    Postgres(PostgresFloor),
+    Postgres(&'a Cluster, PostgresFloor),
 }
 
 impl Prepared {
@@ -79,7 +79,7 @@ impl<'a> Stand<'a> {
             }
             Some(cluster) => {
                 let floor = PostgresFloor::prepare(cluster, &dir("postgres-floors"))?;
-                (Database::Postgres, DatabaseFloor::Postgres(floor))
+                (Database::Postgres, DatabaseFloor::Postgres(cluster, floor))
             }
         };
         let mut services = Vec::new();
@@ -104,22 +104,20 @@ impl<'a> Stand<'a> {
             samples.push(Sample { round, key, figures });
         };
         let token = self.options.common.out.join("hsm-floor");
-        let decrypt = hsm::measure(&self.options.common.module, &token, window).await?;
-        keep(Subject::Decrypt, None, 1, decrypt);
-        if let DatabaseFloor::Sqlite(floor) = &mut self.floor {
-            for subject in [Subject::Select, Subject::Insert, Subject::Transaction] {
-                keep(subject, None, 1, floor.measure(subject, window).await?);
-            }
-        }
         for connections in self.options.connections.clone() {
             let load = Load { connections, warm_up: WARM_UP, window };
             keep(Subject::Http, None, connections, self.http(load).await?);
-            if let (DatabaseFloor::Postgres(floor), Some(cluster)) = (&self.floor, self.cluster) {
-                for subject in [Subject::Select, Subject::Insert, Subject::Transaction] {
-                    let figures = floor.measure(cluster, subject, connections, window).await?;
-                    keep(subject, None, connections, figures);
-                }
+            for subject in [Subject::Select, Subject::Insert, Subject::Transaction] {
+                let figures = match &mut self.floor {
+                    DatabaseFloor::Sqlite(floor) => floor.measure(subject, window).await?,
+                    DatabaseFloor::Postgres(cluster, floor) => {
+                        floor.measure(cluster, subject, connections, window).await?
+                    }
+                };
+                keep(subject, None, connections, figures);
             }
+            let decrypt = hsm::measure(&self.options.common.module, &token, window).await?;
+            keep(Subject::Decrypt, None, connections, decrypt);
             for subject in Subject::OPERATIONS {
                 for prepared in &self.services {
                     let figures = self.operation(load, subject, prepared).await?;

@@ -115,13 +115,9 @@ fn operation(results: &Results, key: Key) -> Option<[String; 11]> {
 }
 
 fn floors(results: &Results, database: Database) -> String {
-    let mut connections = results.connections.clone();
-    if !connections.contains(&1) {
-        connections.insert(0, 1);
-    }
     let mut rows = Vec::new();
     for subject in Subject::FLOORS {
-        for connections in &connections {
+        for connections in &results.connections {
             let key = Key { database, subject, variant: None, connections: *connections };
             let Some(figures) = results.figures(key) else { continue };
             rows.push([
