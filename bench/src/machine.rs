@@ -11,6 +11,8 @@ pub(crate) struct Machine {
     pub(crate) cores: usize,
     pub(crate) memory_gb: u64,
     pub(crate) kernel: String,
+    /// Processes that wanted a core in the minute before: 0 on a quiet machine.
+    pub(crate) load: String,
     pub(crate) postgres: Option<String>,
     pub(crate) commit: Option<String>,
 }
@@ -24,11 +26,13 @@ impl Machine {
         };
         let kilobytes = field("/proc/meminfo", "MemTotal")
             .and_then(|text| text.split_whitespace().next()?.parse::<u64>().ok());
+        let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
         Self {
             processor: field("/proc/cpuinfo", "model name").unwrap_or_else(|| "unknown".to_owned()),
             cores: std::thread::available_parallelism().map_or(0, Into::into),
             memory_gb: kilobytes.unwrap_or(0).div_ceil(1 << 20),
             kernel: said("uname", &["-sr"]).unwrap_or_default(),
+            load: load.split(' ').next().unwrap_or_default().to_owned(),
             postgres,
             commit: said("git", &["describe", "--always", "--dirty"]),
         }

@@ -19,6 +19,7 @@ pub(crate) async fn run(options: &RunOptions) -> Result<Results, Failure> {
     let out = &options.common.out;
     let wanted = |database| options.only.is_none_or(|only| only == database);
     let cluster = wanted(Database::Postgres).then(|| Cluster::start(out)).transpose()?;
+    let machine = Machine::look(cluster.as_ref().and_then(Cluster::version));
     let bare = HttpFloor::start()?;
     let mut stands = Vec::new();
     if let Some(cluster) = &cluster {
@@ -30,7 +31,7 @@ pub(crate) async fn run(options: &RunOptions) -> Result<Results, Failure> {
         stands.push(Stand::prepare(options, None, &bare).await?);
     }
     let mut results = Results {
-        machine: Machine::look(cluster.as_ref().and_then(Cluster::version)),
+        machine,
         command: std::env::args().skip(1).collect::<Vec<_>>().join(" "),
         began: machine::now(),
         rounds: options.rounds,
@@ -41,7 +42,8 @@ pub(crate) async fn run(options: &RunOptions) -> Result<Results, Failure> {
     for round in 1..=options.rounds {
         let begun = Instant::now();
         for stand in &mut stands {
-            stand.round(round, &mut results.samples).await?;
+            let done = stand.round(round, &mut results.samples).await;
+            done.map_err(|error| format!("round {round}: {error}"))?;
         }
         fs::write(out.join(RESULTS), serde_json::to_string_pretty(&results)?)?;
         progress(&format!("round {round} of {}: {} s", options.rounds, begun.elapsed().as_secs()));

@@ -57,12 +57,13 @@ pub(crate) async fn run(options: &SoakOptions) -> Result<(), Failure> {
     let out = &options.common.out;
     let cluster = matches!(options.database, Database::Postgres).then(|| Cluster::start(out));
     let cluster = cluster.transpose()?;
+    let machine = Machine::look(cluster.as_ref().and_then(Cluster::version));
     let prepared = Prepared::start(&options.common, cluster.as_ref(), Variant::On).await?;
     let began = machine::now();
     let begun = Instant::now();
     let points = watch(&prepared, options.requests).await?;
     let memory = Memory {
-        machine: Machine::look(cluster.as_ref().and_then(Cluster::version)),
+        machine,
         began,
         database: options.database,
         seconds: begun.elapsed().as_secs(),

@@ -144,6 +144,9 @@ impl<'a> Stand<'a> {
         let postmaster = self.cluster.map(Cluster::postmaster);
         let requests = dataset.requests(subject);
         let measured = load.drive(service.address, &requests, || service.cpu(postmaster)).await;
-        measured.map_err(|error| format!("{}, {}: {error}", subject.name(), variant.name()).into())
+        measured.map_err(|error| {
+            let (subject, variant) = (subject.name(), variant.name());
+            format!("{subject} at {} connections, {variant}: {error}", load.connections).into()
+        })
     }
 }

@@ -62,10 +62,13 @@ pub(super) fn of_memory(memory: &Memory) -> String {
 }
 
 fn machine(machine: &Machine) -> String {
-    let Machine { processor, cores, memory_gb, kernel, .. } = machine;
+    let Machine { processor, cores, memory_gb, kernel, load, .. } = machine;
     let postgres = machine.postgres.as_deref().unwrap_or("no PostgreSQL");
     let commit = machine.commit.as_deref().unwrap_or("unknown");
-    format!("{processor}, {cores} cores, {memory_gb} GB, {kernel}, {postgres}; commit {commit}.\n")
+    format!(
+        "{processor}, {cores} cores, {memory_gb} GB, {kernel}, {postgres}; commit {commit}; \
+         load average before: {load}.\n"
+    )
 }
 
 fn operations(results: &Results, database: Database) -> String {
