@@ -1,5 +1,6 @@
 //! The command line.
 
+mod audit;
 mod dev;
 mod hsm;
 mod serve;
@@ -62,6 +63,11 @@ enum Command {
         #[command(subcommand)]
         command: HsmCommand,
     },
+    /// What an auditor needs.
+    Audit {
+        #[command(subcommand)]
+        command: AuditCommand,
+    },
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -73,7 +79,7 @@ enum RoleName {
 
 #[derive(Subcommand)]
 enum HsmCommand {
-    /// Makes the root key on an initialized token.
+    /// Makes the root key and the signing key on an initialized token, or the one that is missing.
     Init {
         #[command(flatten)]
         source: Source,
@@ -88,6 +94,12 @@ enum HsmCommand {
     Status(Source),
     /// Examines the token step by step; exit status 1 when something is missing.
     Doctor(Source),
+}
+
+#[derive(Subcommand)]
+enum AuditCommand {
+    /// Prints the public half of the token's signing key, in PEM.
+    PublicKey(Source),
 }
 
 /// Where the configuration comes from.
@@ -131,6 +143,7 @@ impl Cli {
             }
             Command::Schema => print(graphql::schema(None, true).sdl().trim_end()),
             Command::Hsm { command } => hsm::run(command),
+            Command::Audit { command } => audit::run(command),
         }
     }
 }

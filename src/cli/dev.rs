@@ -51,8 +51,10 @@ pub(super) fn run(
         }
         let pin = Pin::new(fs::read_to_string(&pin_file)?);
         hsm::create_token(&config.hsm.module, &softhsm, &config.hsm.token_label, &pin)?;
-        hsm::create_root(&config.hsm.settings()?, None)?;
+        hsm::create_keys(&config.hsm.settings()?, None)?;
         write_private(&ready, "")?;
+    } else if hsm::ensure_signing_key(&config.hsm.settings()?)? {
+        print("the token had no signing key; it is made")?;
     }
     runtime()?
         .block_on(store::migrate(&config.database.settings()?))

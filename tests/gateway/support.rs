@@ -41,7 +41,7 @@ pub struct Answer {
     pub text: String,
 }
 
-fn module() -> PathBuf {
+pub fn module() -> PathBuf {
     std::env::var_os("USERSECRET_HSM__MODULE")
         .map_or_else(|| "/usr/lib/softhsm/libsofthsm2.so".into(), PathBuf::from)
 }
@@ -71,9 +71,11 @@ pub fn engine() -> Hsm {
             let _ = fs::remove_dir_all(dir.join("tokens"));
             let made = settings();
             hsm::create_token(&made.module, dir, &made.token_label, &made.pin).unwrap();
-            hsm::create_root(&made, None).unwrap();
+            hsm::create_keys(&made, None).unwrap();
             fs::write(dir.join("ready"), "").unwrap();
         }
+        // A token that older tests made has none.
+        hsm::ensure_signing_key(&settings()).unwrap();
         Mutex::new(Hsm::start(settings()).unwrap())
     });
     hsm.lock().unwrap().clone()
