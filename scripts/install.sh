@@ -29,6 +29,8 @@ have cc || need "the C compiler for the cryptographic library and SQLite" gcc li
 [[ -n ${USERSECRET_HSM__MODULE:-} || -e $softhsm ]] ||
     need "the HSM in software that holds the keys" softhsm2
 if [[ ${1:-run} == test ]]; then
+    [[ -n $(find /usr/lib/postgresql /usr/pgsql-* -maxdepth 2 -name bin 2>/dev/null) ]] || have pg_ctl ||
+        need "the other database" postgresql
     have git || need "the security advisories come as a git repository" git
 fi
 if [[ ${1:-run} == bench ]]; then

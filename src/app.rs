@@ -3,19 +3,22 @@
 use std::{fs, sync::Arc, time::Duration};
 
 use axum::{Router, extract::State, http::StatusCode, routing::get};
+use tokio::{sync::watch, task::JoinHandle};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::{
-    auth::{Authenticator, Issuer, IssuerError},
+    audit::{Sealer, Trail},
+    auth::{Authenticator, Gate, Issuer, IssuerError},
     clock::Clock,
     config::{Config, ConfigError},
     crypto::Keyring,
+    database::Database,
     error::Error,
-    graphql::{self, DocumentLimits, GraphQlFace},
+    graphql::{self, DocumentLimits, Documents, GraphQlFace},
     hsm::{Hsm, HsmError},
     ids::IdSource,
     service::{DataLimits, UserSecretService},
-    store::{self, Store},
+    store::Store,
 };
 
 /// Why the service does not start.
@@ -59,44 +62,55 @@ impl Default for Seams {
 pub struct App {
     face: Arc<GraphQlFace>,
     health: Health,
+    /// Ends the sealer, which seals what is left and takes its leave.
+    stop_sealing: watch::Sender<bool>,
+    sealing: JoinHandle<()>,
 }
 
 /// What `/readyz` looks at.
 #[derive(Clone)]
 struct Health {
-    store: Store,
+    database: Database,
     hsm: Hsm,
 }
 
 impl App {
     /// Wires the service on an engine that has passed its self-test.
     pub async fn build(config: &Config, hsm: Hsm, seams: Seams) -> Result<Self, StartError> {
-        let database = config.database.settings()?;
-        if !store::is_current(&database).await? {
+        let database = Database::connect(&config.database.settings()?).await?;
+        if !database.is_current().await? {
             return Err(StartError::NotMigrated);
         }
-        let store = Store::connect(&database, seams.clock.clone()).await?;
+        let trail = Trail::new(seams.clock.clone(), config.audit.enabled, config.audit.backlog)?;
+        let rhythm = config.audit.settings();
+        let sealer = Sealer::start(trail.clone(), database.clone(), hsm.clone(), rhythm).await?;
+        let (stop_sealing, stop) = watch::channel(false);
+        let sealing = tokio::spawn(sealer.run(stop));
+        let store = Store::new(database.clone(), seams.clock.clone(), trail.clone());
         let limits = DataLimits {
             data_bytes: config.limits.data_bytes,
             tags_bytes: config.limits.tags_bytes,
             data_versions: config.limits.data_versions,
         };
         let keyring = Keyring::new(hsm.clone());
-        let service =
-            UserSecretService::new(store.clone(), keyring, seams.clock, seams.ids, limits);
+        let authenticator =
+            Authenticator::new(issuers(config)?, seams.clock.clone(), trail.clone())?;
+        let gate = Gate::new(trail);
+        let service = UserSecretService::new(gate, store, keyring, seams.clock, seams.ids, limits);
         let face = GraphQlFace {
             schema: graphql::schema(Some(service), config.graphql.introspection),
-            authenticator: Authenticator::new(issuers(config)?)?,
-            document: DocumentLimits {
+            authenticator,
+            documents: Documents::new(DocumentLimits {
                 nesting: config.limits.document_nesting,
                 tokens: config.limits.document_tokens,
                 fields: config.limits.document_fields,
                 depth: config.limits.document_depth,
-            },
+            }),
             body_bytes: config.limits.body_bytes,
             timeout: Duration::from_millis(config.server.request_timeout_ms),
         };
-        Ok(Self { face: Arc::new(face), health: Health { store, hsm } })
+        let health = Health { database, hsm };
+        Ok(Self { face: Arc::new(face), health, stop_sealing, sealing })
     }
 
     /// Everything on one port.
@@ -120,12 +134,13 @@ impl App {
             .with_state(self.health.clone())
     }
 
-    /// Waits for transactions under way, then for the HSM's workers.
+    /// Waits for transactions under way, for the seal over their events, then for the HSM's workers.
     pub async fn drain(self) {
-        let Self { face, health: Health { store, hsm } } = self;
+        let Self { face, health: Health { database, hsm }, stop_sealing, sealing } = self;
         drop(face);
-        store.drain().await;
-        drop(store);
+        database.drain().await;
+        let _ = stop_sealing.send(true);
+        let _ = sealing.await;
         // Joining blocks, so it has a thread of its own, which the caller's deadline need not wait for.
         let (done, stopped) = tokio::sync::oneshot::channel();
         std::thread::spawn(move || {
@@ -147,8 +162,8 @@ fn issuers(config: &Config) -> Result<Vec<Issuer>, StartError> {
 }
 
 /// Ready means that the database and the token answer now.
-async fn ready(State(Health { store, hsm }): State<Health>) -> (StatusCode, &'static str) {
-    match (store.probe().await, hsm.probe().await) {
+async fn ready(State(Health { database, hsm }): State<Health>) -> (StatusCode, &'static str) {
+    match (database.probe().await, hsm.probe().await) {
         (Ok(()), Ok(())) => (StatusCode::OK, "ready\n"),
         (Err(_), _) => (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer\n"),
         (_, Err(_)) => (StatusCode::SERVICE_UNAVAILABLE, "the HSM does not answer\n"),

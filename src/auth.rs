@@ -12,29 +12,29 @@
 //!
 //! ```compile_fail,E0451
 //! fn forge(domain: usersecret::ids::DomainId) -> usersecret::auth::Scope {
-//!     usersecret::auth::Scope { domain, owner: None }
+//!     usersecret::auth::Scope { domain, owner: None, event: todo!() }
 //! }
 //! ```
 //!
 //! ```compile_fail,E0624
-//! use usersecret::auth::{Caller, Permission, Scope, Target};
+//! use usersecret::auth::{Caller, Scope, Target, Verb};
 //! fn forge(caller: &Caller) -> Scope {
-//!     Scope::grant(caller, Permission::ReadUserSecret, Target::Own).unwrap()
+//!     Scope::grant(caller, &Verb::Get.into(), Target::Own).unwrap()
 //! }
 //! ```
 
 mod authenticator;
 mod caller;
 mod gate;
+mod intent;
 mod issuer;
 mod jwks;
 mod jwt;
-mod permission;
 mod scope;
 
 pub use authenticator::Authenticator;
 pub use caller::{Caller, Reach, Role};
 pub use gate::Gate;
+pub use intent::{Grant, Intent, Verb};
 pub use issuer::{ClaimSet, Issuer, IssuerError, IssuerSettings};
-pub use permission::{Grant, Permission};
 pub use scope::{Scope, Target};

@@ -1,5 +1,6 @@
 //! The command line.
 
+mod audit;
 mod dev;
 mod hsm;
 mod serve;
@@ -9,7 +10,7 @@ use std::{error::Error, net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::{config::Config, graphql, store};
+use crate::{config::Config, database, graphql};
 
 /// A multi-tenant GraphQL gateway that keeps users' credentials encrypted under keys in an HSM.
 #[derive(Parser)]
@@ -62,6 +63,11 @@ enum Command {
         #[command(subcommand)]
         command: HsmCommand,
     },
+    /// What an auditor needs.
+    Audit {
+        #[command(subcommand)]
+        command: AuditCommand,
+    },
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -73,7 +79,7 @@ enum RoleName {
 
 #[derive(Subcommand)]
 enum HsmCommand {
-    /// Makes the root key on an initialized token.
+    /// Makes the root key and the signing key on an initialized token, or the one that is missing.
     Init {
         #[command(flatten)]
         source: Source,
@@ -88,6 +94,27 @@ enum HsmCommand {
     Status(Source),
     /// Examines the token step by step; exit status 1 when something is missing.
     Doctor(Source),
+}
+
+#[derive(Subcommand)]
+enum AuditCommand {
+    /// Prints the public half of the token's signing key, in PEM.
+    PublicKey(Source),
+    /// Holds the events against the signed blocks: status 1 when something was tampered
+    /// with, 2 when only a dead replica's last events are not sealed yet.
+    Verify {
+        #[command(flatten)]
+        source: Source,
+        /// Only the events of this domain.
+        #[arg(long)]
+        domain: Option<String>,
+        /// Heads that were kept elsewhere, as this command prints them: their blocks must be there.
+        #[arg(long)]
+        head: Option<PathBuf>,
+        /// An accepted public key, in PEM, instead of the token's own; may be repeated.
+        #[arg(long)]
+        public_key: Vec<PathBuf>,
+    },
 }
 
 /// Where the configuration comes from.
@@ -112,6 +139,11 @@ impl Source {
 
 type Failure = Box<dyn Error + Send + Sync>;
 
+/// An exit status for which all has been said.
+#[derive(Debug, thiserror::Error)]
+#[error("status {0}")]
+pub struct Quiet(pub u8);
+
 impl Cli {
     /// Does what was asked; the error is for a person.
     pub fn run(self) -> Result<(), Failure> {
@@ -126,11 +158,12 @@ impl Cli {
             Command::Migrate(source) => {
                 let database = source.load()?.database.settings()?;
                 runtime()?
-                    .block_on(store::migrate(&database))
+                    .block_on(database::migrate(&database))
                     .map_err(|error| error.causes().into())
             }
             Command::Schema => print(graphql::schema(None, true).sdl().trim_end()),
             Command::Hsm { command } => hsm::run(command),
+            Command::Audit { command } => audit::run(command),
         }
     }
 }

@@ -15,9 +15,10 @@ use figment::{
 use serde::Deserialize;
 
 use crate::{
+    audit::SealerSettings,
     auth::IssuerSettings,
+    database::{DatabaseSettings, DatabaseUrl},
     hsm::{self, Pin, Profile},
-    store::DatabaseSettings,
 };
 
 const DEFAULT: &str = include_str!("../config/default.toml");
@@ -45,6 +46,7 @@ pub struct Config {
     pub graphql: GraphQl,
     pub limits: Limits,
     pub log: Log,
+    pub audit: Audit,
     pub auth: Auth,
 }
 
@@ -68,15 +70,18 @@ pub struct Ops {
     pub listen: String,
 }
 
-/// `[database]`; its URL may hold a password, so it does not print.
+/// `[database]`; its URLs may hold passwords, so it does not print.
 #[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "config/default.toml documents every key")]
 pub struct Database {
     pub url: String,
     pub url_file: PathBuf,
+    pub admin_url: String,
+    pub admin_url_file: PathBuf,
     pub max_connections: u32,
     pub acquire_timeout_ms: u64,
+    pub statement_timeout_ms: u64,
 }
 
 impl std::fmt::Debug for Database {
@@ -151,6 +156,18 @@ pub enum LogFormat {
     Json,
 }
 
+/// `[audit]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config/default.toml documents every key")]
+pub struct Audit {
+    pub enabled: bool,
+    pub seal_interval_ms: u64,
+    pub beat_interval_ms: u64,
+    pub silence_ms: u64,
+    pub backlog: usize,
+}
+
 /// `[auth]`
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -184,33 +201,81 @@ impl Config {
             let rule = "plain HTTP outside loopback needs server.allow_plaintext = true";
             return Err(ConfigError::Rule("server.listen", rule.to_owned()));
         }
-        if config.limits.data_versions == 0 || config.database.max_connections == 0 {
-            let rule = "limits.data_versions and database.max_connections must be 1 or more";
-            return Err(ConfigError::Rule("config", rule.to_owned()));
+        if config.audit.seal_interval_ms == 0
+            || config.audit.backlog == 0
+            || config.audit.silence_ms < config.audit.beat_interval_ms.saturating_mul(2)
+        {
+            let rule = "seal_interval_ms and backlog must be 1 or more, silence_ms at least twice beat_interval_ms";
+            return Err(ConfigError::Rule("audit", rule.to_owned()));
+        }
+        if config.database.max_connections < 5 {
+            let rule = "must be 5 or more: hot statements keep three for themselves";
+            return Err(ConfigError::Rule("database.max_connections", rule.to_owned()));
+        }
+        if config.limits.data_versions == 0 {
+            let rule = "must be 1 or more";
+            return Err(ConfigError::Rule("limits.data_versions", rule.to_owned()));
         }
         Ok(config)
     }
 }
 
 impl Database {
-    /// What the store needs.
+    /// What connections are made of.
     pub fn settings(&self) -> Result<DatabaseSettings, ConfigError> {
-        let url = match (self.url.is_empty(), self.url_file.as_os_str().is_empty()) {
-            (false, true) => self.url.clone(),
-            (true, false) => read("database.url_file", &self.url_file)?.trim().to_owned(),
-            _ => {
-                let rule = "exactly one of database.url and database.url_file must be set";
-                return Err(ConfigError::Rule("database.url", rule.to_owned()));
-            }
-        };
-        if !url.starts_with("sqlite:") {
-            return Err(ConfigError::Rule("database.url", "must begin with sqlite:".to_owned()));
+        let url = url_of("database.url", &self.url, "database.url_file", &self.url_file)?
+            .ok_or_else(|| {
+                let rule = "one of database.url and database.url_file must be set";
+                ConfigError::Rule("database.url", rule.to_owned())
+            })?;
+        let admin_url = url_of(
+            "database.admin_url",
+            &self.admin_url,
+            "database.admin_url_file",
+            &self.admin_url_file,
+        )?;
+        if let (DatabaseUrl::Sqlite(_), Some(_)) = (&url, &admin_url) {
+            let rule = "SQLite has no roles, so this must not be set";
+            return Err(ConfigError::Rule("database.admin_url", rule.to_owned()));
         }
         Ok(DatabaseSettings {
             url,
+            admin_url,
             max_connections: self.max_connections,
             acquire_timeout: Duration::from_millis(self.acquire_timeout_ms),
+            statement_timeout: Duration::from_millis(self.statement_timeout_ms),
         })
+    }
+}
+
+/// The address in `text` or in the file that `path` names, if either is set.
+fn url_of(
+    key: &'static str,
+    text: &str,
+    file_key: &'static str,
+    path: &Path,
+) -> Result<Option<DatabaseUrl>, ConfigError> {
+    let text = match (text.is_empty(), path.as_os_str().is_empty()) {
+        (true, true) => return Ok(None),
+        (false, true) => text.to_owned(),
+        (true, false) => read(file_key, path)?,
+        (false, false) => {
+            return Err(ConfigError::Rule(key, format!("must not stand beside {file_key}")));
+        }
+    };
+    DatabaseUrl::parse(text.trim())
+        .map(Some)
+        .map_err(|rule| ConfigError::Rule(key, rule.to_owned()))
+}
+
+impl Audit {
+    /// The rhythm of the sealer.
+    pub const fn settings(&self) -> SealerSettings {
+        SealerSettings {
+            interval: Duration::from_millis(self.seal_interval_ms),
+            beat: Duration::from_millis(self.beat_interval_ms),
+            silence: Duration::from_millis(self.silence_ms),
+        }
     }
 }
 

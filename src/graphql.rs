@@ -4,6 +4,8 @@
 //! without limit, and its validator walks nested fragments exponentially.
 
 mod connection;
+mod document;
+mod domain;
 mod error;
 mod guard;
 mod http;
@@ -11,6 +13,7 @@ mod mutation;
 mod query;
 mod user_secret;
 
+pub use document::Documents;
 pub use error::Fault;
 pub use guard::DocumentLimits;
 pub use http::{GraphQlFace, serve};

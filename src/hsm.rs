@@ -16,6 +16,9 @@ mod kek;
 mod profile;
 mod random;
 mod secret;
+mod signature;
+mod signing;
+mod signing_key;
 mod softhsm;
 mod template;
 mod worker;
@@ -25,13 +28,15 @@ use std::{path::PathBuf, sync::Arc, thread, time::Duration};
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 use tokio::{sync::oneshot, time::Instant};
 
-pub use birth::{Birth, RecoveryKey, create_root};
+pub use birth::{Birth, RecoveryKey, create_keys};
 pub use doctor::{Check, examine};
 pub use error::HsmError;
 pub use gcm::SealedBlock;
 pub use kek::WrappedKek;
 pub use profile::Profile;
 pub use secret::{Dek, Pin};
+pub use signing::{ensure_signing_key, read_signing_key};
+pub use signing_key::SigningKey;
 pub use softhsm::create_token;
 
 use generation::Generation;
@@ -60,6 +65,7 @@ pub struct Settings {
 pub struct Hsm {
     jobs: Sender<Job>,
     deadline: Duration,
+    signing_key: SigningKey,
     threads: Arc<Threads>,
 }
 
@@ -68,7 +74,7 @@ pub struct Hsm {
 struct Threads(Vec<thread::JoinHandle<()>>);
 
 impl Hsm {
-    /// Loads the module, logs in, finds the root key and passes the self-test.
+    /// Loads the module, logs in, finds the root key and the signing key, and passes the self-test.
     ///
     /// This blocks. A process can do it once: PKCS#11 v2.40 §5.4 allows one `C_Initialize`.
     pub fn start(settings: Settings) -> Result<Self, HsmError> {
@@ -86,7 +92,12 @@ impl Hsm {
                     .map_err(|source| HsmError::Setup(source.to_string()))
             })
             .collect::<Result<_, _>>()?;
-        Ok(Self { jobs, deadline: settings.deadline, threads: Arc::new(Threads(threads)) })
+        Ok(Self {
+            jobs,
+            deadline: settings.deadline,
+            signing_key: generation.signer().public().clone(),
+            threads: Arc::new(Threads(threads)),
+        })
     }
 
     /// Makes a KEK and returns it wrapped under the root and bound to `aad`.
@@ -111,6 +122,16 @@ impl Hsm {
         wrapped: SealedBlock,
     ) -> Result<Dek, HsmError> {
         self.call(move |worker| worker.unwrap_dek(&kek, &aad, &wrapped)).await
+    }
+
+    /// Signs a SHA-256 digest: ECDSA over P-256, in DER.
+    pub async fn sign(&self, digest: [u8; 32]) -> Result<Vec<u8>, HsmError> {
+        self.call(move |worker| worker.sign(&digest)).await
+    }
+
+    /// The public half of the key that [`Self::sign`] signs with.
+    pub const fn signing_key(&self) -> &SigningKey {
+        &self.signing_key
     }
 
     /// Proves that the token answers, by a wrap and an unwrap of a key that is nobody's.

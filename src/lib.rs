@@ -2,11 +2,13 @@
 //! encrypted under keys that live in an HSM.
 
 pub mod app;
+pub mod audit;
 pub mod auth;
 pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod crypto;
+pub mod database;
 pub mod error;
 pub mod graphql;
 pub mod hsm;

@@ -1,21 +1,22 @@
 //! What each verb means, for every face alike.
 
+mod domain;
 mod input;
 
 pub use crate::auth::{Caller, Grant, Role};
-pub use crate::store::{Page, Place, UserSecret};
+pub use crate::store::{AuditEvent, AuditFilter, AuditPage, Page, Place, UserSecret};
 pub use input::{CreateInput, DataLimits, DeleteInput, UpdateDataInput, UpdateInput};
 
 use serde_json::{Map, Value};
 
 use crate::{
-    auth::{Gate, Permission, Scope, Target},
+    auth::{Gate, Intent, Scope, Target, Verb},
     clock::Clock,
     crypto::{Aad, Kek, Keyring, Plaintext},
     error::{Code, Error, Result},
     ids::{DataVersion, DomainId, IdSource, KekVersion, UserSecretId},
     query::ListQuery,
-    store::{DataChange, NewRow, Store},
+    store::{DataChange, Inserted, NewRow, Store},
 };
 
 /// How often a write that lost a race is tried again.
@@ -42,14 +43,15 @@ pub struct Revealed {
 
 impl UserSecretService {
     /// A service on these parts.
-    pub fn new(
+    pub const fn new(
+        gate: Gate,
         store: Store,
         keyring: Keyring,
         clock: Clock,
         ids: IdSource,
         limits: DataLimits,
     ) -> Self {
-        Self { gate: Gate, store, keyring, clock, ids, limits }
+        Self { gate, store, keyring, clock, ids, limits }
     }
 
     /// Seals the data and stores it as the caller's own.
@@ -57,10 +59,9 @@ impl UserSecretService {
     /// A repeated idempotency key returns what the first call created.
     pub async fn create(&self, caller: &Caller, input: CreateInput) -> Result<UserSecret> {
         self.gate
-            .run(caller, Permission::WriteUserSecret, Target::Own, async |scope| {
+            .run(caller, Verb::Create, Target::Own, async |scope| {
                 let new = input.check(&self.limits, self.clock.now())?;
                 let owner = scope.owner().ok_or_else(Error::permission_denied)?.clone();
-                let kek = self.kek(scope).await?;
                 for _ in 0..TRIES {
                     if let Some((key, digest)) = &new.idempotency
                         && let Some((secret, first)) =
@@ -77,6 +78,7 @@ impl UserSecretService {
                     }
                     let id = self.ids.user_secret_id();
                     let aad = Aad::for_record(scope, &owner, &id, DataVersion(1))?;
+                    let kek = self.kek(scope).await?;
                     let row = NewRow {
                         id,
                         user_id: owner.clone(),
@@ -86,9 +88,10 @@ impl UserSecretService {
                         expires_at: new.expires_at,
                         idempotency: new.idempotency.clone(),
                         envelope: self.keyring.seal(&aad, &kek, &new.data).await?,
+                        kek,
                     };
-                    if let Some(created) = self.store.insert(scope, row).await? {
-                        return Ok(created);
+                    if let Inserted::Created(created) = self.store.insert(scope, row).await? {
+                        return Ok(*created);
                     }
                 }
                 Err(Error::internal("every id that was drawn is taken"))
@@ -105,11 +108,12 @@ impl UserSecretService {
         secret: &UserSecret,
         data: &Plaintext,
     ) -> Result<bool> {
-        let sealed = match self.store.find_sealed(scope, &secret.id, Some(DataVersion(1))).await {
-            Ok(sealed) => sealed,
-            Err(error) if error.code() == Code::NotFound => return Ok(true),
-            Err(error) => return Err(error),
-        };
+        let sealed =
+            match self.store.find_sealed_to_compare(scope, &secret.id, DataVersion(1)).await {
+                Ok(sealed) => sealed,
+                Err(error) if error.code() == Code::NotFound => return Ok(true),
+                Err(error) => return Err(error),
+            };
         let aad = Aad::for_record(scope, &sealed.user_id, &secret.id, sealed.version)?;
         Ok(self.keyring.open(&aad, &sealed.kek, sealed.envelope).await?.is(data))
     }
@@ -117,8 +121,8 @@ impl UserSecretService {
     /// One of the caller's own secrets.
     pub async fn get(&self, caller: &Caller, id: &str) -> Result<UserSecret> {
         self.gate
-            .run(caller, Permission::ReadUserSecret, Target::Own, async |scope| {
-                self.store.find(scope, &known(id)?).await
+            .run(caller, Intent::on(Verb::Get, id), Target::Own, async |scope| {
+                self.store.find(scope, scope.secret()?).await
             })
             .await
     }
@@ -126,9 +130,7 @@ impl UserSecretService {
     /// A page of the caller's own secrets.
     pub async fn list(&self, caller: &Caller, query: &ListQuery) -> Result<Page> {
         self.gate
-            .run(caller, Permission::ReadUserSecret, Target::Own, async |scope| {
-                self.store.page(scope, query).await
-            })
+            .run(caller, Verb::List, Target::Own, async |scope| self.store.page(scope, query).await)
             .await
     }
 
@@ -140,9 +142,9 @@ impl UserSecretService {
         input: UpdateInput,
     ) -> Result<UserSecret> {
         self.gate
-            .run(caller, Permission::WriteUserSecret, Target::Own, async |scope| {
+            .run(caller, Intent::on(Verb::Update, id), Target::Own, async |scope| {
                 let change = input.check(&self.limits, self.clock.now())?;
-                self.store.update(scope, &known(id)?, change).await
+                self.store.update(scope, scope.secret()?, change).await
             })
             .await
     }
@@ -155,24 +157,25 @@ impl UserSecretService {
         input: UpdateDataInput,
     ) -> Result<UserSecret> {
         self.gate
-            .run(caller, Permission::WriteUserSecret, Target::Own, async |scope| {
+            .run(caller, Intent::on(Verb::UpdateData, id), Target::Own, async |scope| {
                 let new = input.check(&self.limits)?;
-                let id = known(id)?;
+                let id = scope.secret()?;
                 for attempt in 1.. {
-                    let current = self.store.find(scope, &id).await?;
+                    let current = self.store.find(scope, id).await?;
                     if new.expected.is_some_and(|expected| expected != current.version) {
                         return Err(Error::aborted("expectedVersion"));
                     }
                     let next = current.version.next();
-                    let aad = Aad::for_record(scope, &current.user_id, &id, next)?;
+                    let aad = Aad::for_record(scope, &current.user_id, id, next)?;
                     let kek = self.kek(scope).await?;
                     let change = DataChange {
                         replaces: current.version,
                         schema_id: new.schema_id.clone(),
                         envelope: self.keyring.seal(&aad, &kek, &new.data).await?,
+                        kek,
                         keep: self.limits.data_versions,
                     };
-                    match self.store.update_data(scope, &id, change).await {
+                    match self.store.update_data(scope, id, change).await {
                         // Somebody was faster. Without an expectation, the last writer wins.
                         Err(error)
                             if error.code() == Code::Aborted
@@ -192,38 +195,25 @@ impl UserSecretService {
     /// domain, and SYSTEM needs none.
     pub async fn delete(&self, caller: &Caller, input: DeleteInput) -> Result<UserSecretId> {
         let DeleteInput { id, owner, domain } = input;
-        let home = domain.as_ref().is_none_or(|domain| domain == caller.domain());
+        let intent = Intent::on(Verb::Delete, &id);
+        let foreign = owner.as_ref().is_some_and(|owner| Some(owner) != caller.user());
+        let away = domain.as_ref().is_some_and(|domain| domain != caller.domain());
         let target = match caller.role() {
-            Role::System => Target::Domain { domain, owner },
-            _ if !home => return Err(Error::permission_denied()),
-            Role::DomainAdmin
-                if owner.as_ref().is_some_and(|owner| Some(owner) != caller.user()) =>
-            {
-                Target::Domain { domain, owner }
-            }
-            _ => {
-                let foreign = owner.as_ref().is_some_and(|owner| Some(owner) != caller.user());
-                return self
-                    .gate
-                    .run(caller, Permission::DeleteUserSecret, Target::Own, async |scope| {
-                        if foreign {
-                            return Err(Error::not_found());
-                        }
-                        self.remove(scope, &id).await
-                    })
-                    .await;
-            }
+            // What a user may not see does not exist, whoever is named as its owner.
+            Role::User if !away => Target::Own,
+            Role::DomainAdmin if !away && !foreign => Target::Own,
+            _ => Target::Domain { domain, owner },
         };
+        let hidden = foreign && target == Target::Own;
         self.gate
-            .run(caller, Permission::DeleteUserSecret, target, async |scope| {
-                self.remove(scope, &id).await
+            .run(caller, intent, target, async |scope| {
+                if hidden {
+                    return Err(Error::not_found());
+                }
+                let id = scope.secret()?;
+                self.store.remove(scope, id).await.map(|()| id.clone())
             })
             .await
-    }
-
-    async fn remove(&self, scope: &Scope, id: &str) -> Result<UserSecretId> {
-        let id = known(id)?;
-        self.store.remove(scope, &id).await.map(|()| id)
     }
 
     /// Opens the data of a secret: for a system only, and not after it has expired.
@@ -236,13 +226,13 @@ impl UserSecretService {
     ) -> Result<Revealed> {
         let target = Target::Domain { domain: Some(domain), owner: None };
         self.gate
-            .run(caller, Permission::RevealUserSecret, target, async |scope| {
-                let id = known(id)?;
-                let sealed = self.store.find_sealed(scope, &id, version).await?;
+            .run(caller, Intent::on(Verb::GetData, id), target, async |scope| {
+                let id = scope.secret()?;
+                let sealed = self.store.find_sealed(scope, id, version).await?;
                 if sealed.expires_at.is_some_and(|moment| moment <= self.clock.now()) {
                     return Err(Error::failed_precondition("The user secret has expired."));
                 }
-                let aad = Aad::for_record(scope, &sealed.user_id, &id, sealed.version)?;
+                let aad = Aad::for_record(scope, &sealed.user_id, id, sealed.version)?;
                 let data =
                     self.keyring.open(&aad, &sealed.kek, sealed.envelope).await?.to_json()?;
                 Ok(Revealed { data, version: sealed.version })
@@ -260,9 +250,4 @@ impl UserSecretService {
             }
         }
     }
-}
-
-/// What is no id of ours does not exist, in the same words.
-fn known(id: &str) -> Result<UserSecretId> {
-    UserSecretId::parse(id).ok_or_else(Error::not_found)
 }

@@ -32,59 +32,75 @@
 //! }
 //! ```
 
+mod audit_events;
+mod batch;
 mod change;
-mod connection;
+mod create;
 mod domain;
+mod find;
 mod list;
-mod transaction;
+mod reveal;
 mod user_secret;
 
-pub use change::{Change, DataChange, NewRow};
-pub use connection::{DatabaseSettings, is_current, migrate};
+pub use audit_events::{AuditEvent, AuditFilter, AuditPage};
+pub use change::{Change, DataChange};
+pub use create::{Inserted, NewRow};
 pub use list::{Page, Place};
-pub use user_secret::{Sealed, UserSecret};
+pub use reveal::Sealed;
+pub use user_secret::UserSecret;
 
 use std::sync::{
     Arc,
     atomic::{AtomicI64, Ordering},
 };
 
-use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, SqlErr};
-use tokio_util::task::TaskTracker;
+use moka::sync::Cache;
+
+use batch::Batch;
 
 use crate::{
+    audit::Trail,
     clock::{Clock, Timestamp},
-    error::{Error, Result},
+    crypto::Kek,
+    database::Database,
+    error::Error,
+    ids::DomainId,
 };
 
-/// The database behind the service.
+/// The rows of the service, each change with its audit event.
 #[derive(Clone)]
 pub struct Store {
-    read: DatabaseConnection,
-    write: DatabaseConnection,
+    database: Database,
     clock: Clock,
+    trail: Trail,
     last_position: Arc<AtomicI64>,
-    /// Transactions under way; draining waits for them.
-    tasks: TaskTracker,
+    /// The KEKs that new data is sealed under. What is sealed under another than
+    /// the stored one is not stored, so a stale entry costs a second try.
+    keks: Cache<DomainId, Kek>,
+    finds: Batch<find::Find>,
+    reveals: Batch<reveal::Reveal>,
+    creates: Batch<create::Create>,
 }
 
+/// The most domains whose wrapped KEK is kept; some 300 bytes each.
+const MAX_KEKS: u64 = 100_000;
+
+/// Statements of a kind that run at the same time.
+const LANES: usize = 1;
+
 impl Store {
-    /// Connects to the database, whose migrations must have run.
-    pub async fn connect(settings: &DatabaseSettings, clock: Clock) -> Result<Self> {
-        let (read, write) = connection::open(settings).await?;
-        let last_position = Arc::new(AtomicI64::new(0));
-        Ok(Self { read, write, clock, last_position, tasks: TaskTracker::new() })
-    }
-
-    /// Proves that the database answers.
-    pub async fn probe(&self) -> Result<()> {
-        self.read.execute_unprepared("SELECT 1").await.map(|_| ()).map_err(database)
-    }
-
-    /// Waits until every transaction has ended.
-    pub async fn drain(&self) {
-        self.tasks.close();
-        self.tasks.wait().await;
+    /// The store in `database`, whose migrations must have run.
+    pub fn new(database: Database, clock: Clock, trail: Trail) -> Self {
+        Self {
+            finds: Batch::start(&database, LANES, find::Find),
+            reveals: Batch::start(&database, LANES, reveal::Reveal { trail: trail.clone() }),
+            creates: Batch::start(&database, LANES, create::Create { trail: trail.clone() }),
+            keks: Cache::new(MAX_KEKS),
+            last_position: Arc::new(AtomicI64::new(0)),
+            database,
+            clock,
+            trail,
+        }
     }
 
     fn now(&self) -> Timestamp {
@@ -98,28 +114,6 @@ impl Store {
         let last = self.last_position.fetch_update(Ordering::Relaxed, Ordering::Relaxed, advance);
         now.max(last.unwrap_or_default().saturating_add(1))
     }
-}
-
-/// A database error as callers may see it: away, or a defect.
-fn database(error: DbErr) -> Error {
-    match &error {
-        DbErr::Conn(_) | DbErr::ConnectionAcquire(_) => Error::unavailable(error),
-        DbErr::Exec(_) | DbErr::Query(_) if is_transient(&error) => Error::unavailable(error),
-        _ => Error::internal(error),
-    }
-}
-
-/// The database was busy, or went away.
-fn is_transient(error: &DbErr) -> bool {
-    let text = error.to_string();
-    text.contains("database is locked")
-        || text.contains("unable to open database file")
-        || text.contains("disk I/O error")
-        || text.contains("database or disk is full")
-}
-
-fn is_unique_violation(error: &DbErr) -> bool {
-    matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_)))
 }
 
 /// A stored value that the service cannot have written.

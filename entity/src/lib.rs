@@ -3,6 +3,9 @@
 //! Every tenant table's key starts with `domain_id`. Times are integers of
 //! microseconds, because text of varying width does not sort.
 
+pub mod audit_block;
+pub mod audit_event;
+pub mod audit_writer;
 pub mod domain;
 pub mod kek;
 pub mod user_secret;

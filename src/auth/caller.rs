@@ -1,7 +1,12 @@
 //! An authenticated caller.
 
-use super::{Grant, Permission};
-use crate::ids::{DomainId, UserId};
+use std::sync::Arc;
+
+use super::{Grant, Intent, Verb};
+use crate::{
+    audit::{Event, Origin},
+    ids::{DomainId, UserId},
+};
 
 /// What a caller is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Deserialize)]
@@ -45,44 +50,63 @@ impl Reach {
     }
 }
 
-/// Who is calling. Made by [`Authenticator`](super::Authenticator) alone.
-#[derive(Debug, Clone)]
-pub struct Caller {
+/// Whom a token names, once it is believed.
+#[derive(Debug)]
+pub(super) struct Identity {
     pub(super) domain: DomainId,
     pub(super) user: Option<UserId>,
     pub(super) role: Role,
     pub(super) grants: Vec<Grant>,
     pub(super) reach: Reach,
-    pub(super) token_id: Option<String>,
+    pub(super) token_id: Option<Arc<str>>,
+}
+
+/// Who is calling, and from where. Made by [`Authenticator`](super::Authenticator) alone.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    pub(super) identity: Arc<Identity>,
+    pub(super) origin: Origin,
 }
 
 impl Caller {
     /// The domain in the token.
-    pub const fn domain(&self) -> &DomainId {
-        &self.domain
+    pub fn domain(&self) -> &DomainId {
+        &self.identity.domain
     }
 
     /// The user in the token; none for SYSTEM.
-    pub const fn user(&self) -> Option<&UserId> {
-        self.user.as_ref()
+    pub fn user(&self) -> Option<&UserId> {
+        self.identity.user.as_ref()
     }
 
     /// The role in the token.
-    pub const fn role(&self) -> Role {
-        self.role
+    pub fn role(&self) -> Role {
+        self.identity.role
     }
 
     /// What the token's `scope` lets through.
     pub fn grants(&self) -> &[Grant] {
-        &self.grants
+        &self.identity.grants
     }
 
-    /// The token's `jti`, for the log.
-    pub fn token_id(&self) -> Option<&str> {
-        self.token_id.as_deref()
+    pub(super) fn may(&self, verb: Verb) -> bool {
+        self.identity.grants.contains(&verb.grant())
     }
 
-    pub(super) fn may(&self, permission: Permission) -> bool {
-        self.grants.contains(&permission.grant())
+    pub(super) fn reaches(&self, domain: &DomainId) -> bool {
+        self.identity.reach.contains(domain)
+    }
+
+    /// What the caller does in `domain`, as the audit trail tells it.
+    pub(super) fn event(&self, intent: &Intent, domain: Option<DomainId>) -> Event {
+        Event {
+            domain,
+            user: self.identity.user.clone(),
+            role: self.identity.role.as_str(),
+            token_id: self.identity.token_id.clone(),
+            origin: self.origin.clone(),
+            operation: intent.verb.as_str(),
+            target: intent.secret.clone(),
+        }
     }
 }

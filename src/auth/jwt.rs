@@ -5,6 +5,7 @@ use jsonwebtoken::Validation;
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 
 use super::{Issuer, jwks::Key};
+use crate::clock::Timestamp;
 
 /// The most bytes that a token may have.
 const MAX_LEN: usize = 8 * 1024;
@@ -13,7 +14,7 @@ const MAX_LEN: usize = 8 * 1024;
 const MAX_TRIED: usize = 4;
 
 /// The clock difference that is forgiven, in seconds.
-const LEEWAY: u64 = 60;
+const LEEWAY: u32 = 60;
 
 /// Claims of the `standard` set. Serde refuses a claim that stands twice.
 #[derive(Deserialize)]
@@ -31,6 +32,27 @@ pub(super) struct Claims {
     pub(super) scope: Option<String>,
     #[serde(default, deserialize_with = "text")]
     pub(super) jti: Option<String>,
+    /// Checked with the signature; kept for as long as the token is remembered.
+    #[serde(default)]
+    exp: Option<f64>,
+}
+
+/// When a token ends, in seconds since the epoch (RFC 7519 §4.1.4).
+pub(super) struct Expiry(f64);
+
+impl Expiry {
+    /// Whether `now` lies behind it, the leeway included.
+    pub(super) fn is_past(&self, now: Timestamp) -> bool {
+        let seconds = now.as_micros().div_euclid(1_000_000).saturating_sub(LEEWAY.into());
+        u32::try_from(seconds).map_or(true, |seconds| f64::from(seconds) >= self.0)
+    }
+}
+
+impl Claims {
+    /// When the token ends; one that does not say so has ended.
+    pub(super) fn expiry(&self) -> Expiry {
+        Expiry(self.exp.unwrap_or_default())
+    }
 }
 
 /// A claim that may be absent, but is text when it is there: `null` is refused.
@@ -108,7 +130,7 @@ impl<'a> Token<'a> {
 
 fn rules(issuer: &Issuer, key: &Key) -> Validation {
     let mut rules = Validation::new(key.algorithm);
-    rules.leeway = LEEWAY;
+    rules.leeway = LEEWAY.into();
     rules.validate_nbf = true;
     rules.set_issuer(&[&issuer.iss]);
     rules.set_audience(&issuer.audiences);

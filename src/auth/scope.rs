@@ -1,9 +1,10 @@
 //! What a caller was granted: the key to every row and every KEK.
 
-use super::{Caller, Permission, Role};
+use super::{Caller, Intent, Role, Verb};
 use crate::{
+    audit::Event,
     error::{Error, Result},
-    ids::{DomainId, UserId},
+    ids::{DomainId, UserId, UserSecretId},
 };
 
 /// Whose secrets an operation is about.
@@ -22,11 +23,13 @@ pub enum Target {
 
 /// A granted view: one domain, and one owner in it or all.
 ///
-/// Only [`Gate`](super::Gate) hands one out.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Only [`Gate`](super::Gate) hands one out. It carries the event that the store
+/// writes with what it does.
+#[derive(Debug, Clone)]
 pub struct Scope {
     domain: DomainId,
     owner: Option<UserId>,
+    event: Event,
 }
 
 impl Scope {
@@ -40,40 +43,57 @@ impl Scope {
         self.owner.as_ref()
     }
 
-    /// The policy, whole: who may do what to whom.
-    pub(super) fn grant(caller: &Caller, permission: Permission, target: Target) -> Result<Self> {
-        use Permission::{DeleteUserSecret, ReadUserSecret, RevealUserSecret, WriteUserSecret};
-        use Role::{DomainAdmin, System, User};
+    /// What the caller does, for the audit trail.
+    pub const fn event(&self) -> &Event {
+        &self.event
+    }
 
-        if !caller.may(permission) {
+    /// The secret that the caller named: NOT_FOUND when it is no id of ours.
+    pub fn secret(&self) -> Result<&UserSecretId> {
+        self.event.target.as_ref().ok_or_else(Error::not_found)
+    }
+
+    /// The policy, whole: who may do what to whom.
+    pub(super) fn grant(caller: &Caller, intent: &Intent, target: Target) -> Result<Self> {
+        use Role::{DomainAdmin, System, User};
+        use Verb::{
+            Create, Delete, Get, GetData, GetDomain, List, ListAuditEvents, Update, UpdateData,
+        };
+
+        if !caller.may(intent.verb) {
             return Err(Error::permission_denied());
         }
-        match (caller.role, permission, target) {
+        let (domain, owner) = match (caller.role(), intent.verb, target) {
             (
                 User | DomainAdmin,
-                ReadUserSecret | WriteUserSecret | DeleteUserSecret,
+                Create | Get | List | Update | UpdateData | Delete,
                 Target::Own,
-            ) => Self::own(caller),
-            (DomainAdmin | System, DeleteUserSecret, Target::Domain { domain, owner })
-            | (System, RevealUserSecret, Target::Domain { domain, owner }) => {
-                Self::in_domain(caller, domain, owner)
+            ) => (caller.domain().clone(), Some(own(caller)?)),
+            (
+                DomainAdmin | System,
+                Delete | GetDomain | ListAuditEvents,
+                Target::Domain { domain, owner },
+            )
+            | (System, GetData, Target::Domain { domain, owner }) => {
+                (within_reach(caller, domain)?, owner)
             }
-            _ => Err(Error::permission_denied()),
-        }
-    }
-
-    fn own(caller: &Caller) -> Result<Self> {
-        let owner = caller.user.clone().ok_or_else(Error::permission_denied)?;
-        Ok(Self { domain: caller.domain.clone(), owner: Some(owner) })
-    }
-
-    /// SYSTEM acts where its issuer may speak, everybody else at home.
-    fn in_domain(caller: &Caller, named: Option<DomainId>, owner: Option<UserId>) -> Result<Self> {
-        let domain = named.unwrap_or_else(|| caller.domain.clone());
-        let within_reach = match caller.role {
-            Role::System => caller.reach.contains(&domain),
-            Role::User | Role::DomainAdmin => domain == caller.domain,
+            _ => return Err(Error::permission_denied()),
         };
-        if within_reach { Ok(Self { domain, owner }) } else { Err(Error::permission_denied()) }
+        let event = caller.event(intent, Some(domain.clone()));
+        Ok(Self { domain, owner, event })
     }
+}
+
+fn own(caller: &Caller) -> Result<UserId> {
+    caller.user().cloned().ok_or_else(Error::permission_denied)
+}
+
+/// SYSTEM acts where its issuer may speak, everybody else at home.
+fn within_reach(caller: &Caller, named: Option<DomainId>) -> Result<DomainId> {
+    let domain = named.unwrap_or_else(|| caller.domain().clone());
+    let reached = match caller.role() {
+        Role::System => caller.reaches(&domain),
+        Role::User | Role::DomainAdmin => domain == *caller.domain(),
+    };
+    if reached { Ok(domain) } else { Err(Error::permission_denied()) }
 }

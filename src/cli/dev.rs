@@ -1,5 +1,7 @@
 //! `usersecret dev`: everything that is needed, made once and kept.
 
+mod postgres;
+
 use std::{
     fs::{self, OpenOptions},
     io::Write as _,
@@ -13,9 +15,9 @@ use serde_json::json;
 use super::{Failure, RoleName, print, runtime, serve, token, with_environment};
 use crate::{
     config::Config,
+    database::{self, DatabaseUrl},
     hsm::{self, Pin},
     ids::hex,
-    store,
 };
 
 pub(super) fn run(
@@ -33,9 +35,16 @@ pub(super) fn run(
     }
     token::create_issuer(&dir.join("issuer"))?;
     let config_file = dir.join("config.toml");
-    let database_url =
-        database_url.unwrap_or_else(|| format!("sqlite://{}", dir.join("usersecret.db").display()));
-    write_private(&config_file, &config_text(&dir, listen, &database_url))?;
+    let database = match database_url.as_deref().map(DatabaseUrl::parse).transpose() {
+        Ok(None) => {
+            let url = format!("sqlite://{}", dir.join("usersecret.db").display());
+            format!("url = {}\n", json!(url))
+        }
+        Ok(Some(DatabaseUrl::Sqlite(url))) => format!("url = {}\n", json!(url)),
+        Ok(Some(DatabaseUrl::Postgres(admin))) => postgres::prepare(&dir, admin)?,
+        Err(rule) => return Err(format!("--database-url: {rule}").into()),
+    };
+    write_private(&config_file, &config_text(&dir, listen, &database))?;
     let config = Config::load(&config_file)?;
     with_environment(&config)?;
 
@@ -51,30 +60,31 @@ pub(super) fn run(
         }
         let pin = Pin::new(fs::read_to_string(&pin_file)?);
         hsm::create_token(&config.hsm.module, &softhsm, &config.hsm.token_label, &pin)?;
-        hsm::create_root(&config.hsm.settings()?, None)?;
+        hsm::create_keys(&config.hsm.settings()?, None)?;
         write_private(&ready, "")?;
+    } else if hsm::ensure_signing_key(&config.hsm.settings()?)? {
+        print("the token had no signing key; it is made")?;
     }
     runtime()?
-        .block_on(store::migrate(&config.database.settings()?))
+        .block_on(database::migrate(&config.database.settings()?))
         .map_err(|error| error.causes())?;
 
     greet(&dir, config.server.listen)?;
     serve::run(&config)
 }
 
-fn config_text(dir: &Path, listen: SocketAddr, database_url: &str) -> String {
+fn config_text(dir: &Path, listen: SocketAddr, database: &str) -> String {
     // A JSON string is a TOML basic string.
     let text = |path: &str| json!(dir.join(path)).to_string();
     format!(
         "# Written by `usersecret dev` at every start.\n\
          [server]\nlisten = \"{listen}\"\n\
          [ops]\nlisten = \"\"\n\
-         [database]\nurl = {url}\n\
+         [database]\n{database}\
          [hsm]\npin_file = {pin}\nenv = {{ SOFTHSM2_CONF = {conf} }}\n\
          [graphql]\nintrospection = true\n\
          [[auth.issuers]]\niss = \"{iss}\"\njwks_file = {jwks}\nalgorithms = [\"ES256\"]\n\
          audiences = [\"{aud}\"]\ndomains = [\"*\"]\nroles = [\"USER\", \"DOMAIN_ADMIN\", \"SYSTEM\"]\n",
-        url = json!(database_url),
         pin = text("pin"),
         conf = text("softhsm/softhsm2.conf"),
         jwks = text("issuer/jwks.json"),

@@ -3,7 +3,7 @@
 use std::{fs, io::Write as _};
 
 use super::{Failure, HsmCommand, Source, print, with_environment};
-use crate::hsm::{self, RecoveryKey, Settings};
+use crate::hsm::{self, Birth, RecoveryKey, Settings};
 
 pub(super) fn run(command: HsmCommand) -> Result<(), Failure> {
     match command {
@@ -13,11 +13,21 @@ pub(super) fn run(command: HsmCommand) -> Result<(), Failure> {
                 .map(|file| Ok::<_, Failure>(RecoveryKey::from_pem(&fs::read(file)?)?))
                 .transpose()?;
             // Opened first: after the birth it would be too late to find that it cannot be written.
-            let out = recovery_out.map(fs::File::create_new).transpose()?;
-            let birth = hsm::create_root(&settings, recovery.as_ref())?;
+            let out = recovery_out.as_ref().map(fs::File::create_new).transpose()?;
+            let birth = hsm::create_keys(&settings, recovery.as_ref()).inspect_err(|_| {
+                // An empty file must not pass for a copy.
+                let _ = recovery_out.map(fs::remove_file);
+            })?;
             if let (Some(mut file), Some(copy)) = (out, birth.recovery_copy) {
                 file.write_all(&copy)?;
                 file.sync_all()?;
+            }
+            match birth {
+                Birth { root: false, .. } => {
+                    return print("the token had a root key and no signing key: that is made now");
+                }
+                Birth { signing_key: false, .. } => print("the token had a signing key already")?,
+                Birth { signing_key: true, .. } => print("the signing key is made")?,
             }
             print("the root key is made")
         }

@@ -70,10 +70,11 @@ fn listen(
     listener.set_nonblocking(true).map_err(taken)?;
     let bound = listener.local_addr().map_err(taken)?;
     let mut server = axum_server::from_tcp(listener).map_err(taken)?.handle(handle);
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
     let builder = server.http_builder();
     builder.http1().timer(hyper_util::rt::TokioTimer::new()).header_read_timeout(header_timeout);
     builder.http2().timer(hyper_util::rt::TokioTimer::new()).max_concurrent_streams(100);
-    Ok((bound, tokio::spawn(server.serve(router.into_make_service()))))
+    Ok((bound, tokio::spawn(server.serve(service))))
 }
 
 fn start_log(log: &Log) -> Result<(), Failure> {

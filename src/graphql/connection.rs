@@ -109,13 +109,13 @@ pub(super) struct UserSecretEdge {
 #[derive(SimpleObject)]
 pub(super) struct PageInfo {
     /// Whether rows precede the page.
-    has_previous_page: bool,
+    pub(super) has_previous_page: bool,
     /// Whether rows follow the page.
-    has_next_page: bool,
+    pub(super) has_next_page: bool,
     /// The cursor of the first row.
-    start_cursor: Option<String>,
+    pub(super) start_cursor: Option<String>,
     /// The cursor of the last row.
-    end_cursor: Option<String>,
+    pub(super) end_cursor: Option<String>,
 }
 
 impl From<Page> for UserSecretConnection {

@@ -5,6 +5,7 @@ use async_graphql::{Context, ID, Object, SimpleObject};
 use super::{
     Fault, InContext as _,
     connection::{ListArguments, QueryInput, UserSecretConnection},
+    domain::Domain,
     user_secret::{Node, UserSecret, UserSecretData},
 };
 use crate::{
@@ -102,6 +103,16 @@ impl Query {
         let revealed =
             ctx.service()?.reveal(ctx.caller()?, domain, &user_secret_id, version).await?;
         Ok(revealed.into())
+    }
+
+    /// A domain: the caller's own for an administrator, any within reach for SYSTEM.
+    async fn domain(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Its id; without, the token's own domain.")] domain_id: Option<ID>,
+    ) -> Result<Domain, Fault> {
+        let named = domain_id.map(|id| parse_domain(&id)).transpose()?;
+        Ok(Domain(ctx.service()?.domain(ctx.caller()?, named).await?))
     }
 
     /// The caller's own secret by its global id, as Relay asks for it.

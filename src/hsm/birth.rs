@@ -1,4 +1,4 @@
-//! The birth of the root key: extractable for a moment, then never again.
+//! The birth of the keys. The root is extractable for a moment, then never again.
 //!
 //! A copy for recovery can be made in that moment only, so it is an option of
 //! the birth and not of a later command.
@@ -16,12 +16,7 @@ use jsonwebtoken::{
     jwk::{AlgorithmParameters, Jwk},
 };
 
-use super::{
-    HsmError, Settings,
-    generation::{find_token, load, log_in},
-    kek::wrap_key,
-    template,
-};
+use super::{HsmError, Settings, generation::visit, kek::wrap_key, signing, template};
 
 /// The public half of an RSA key that is kept offline.
 pub struct RecoveryKey {
@@ -31,27 +26,46 @@ pub struct RecoveryKey {
 
 /// What `hsm init` made.
 pub struct Birth {
+    /// Whether the root was made; otherwise the token had one, and no signing key.
+    pub root: bool,
+    /// Whether the signing key was made.
+    pub signing_key: bool,
     /// The root under the recovery key: RSA-OAEP with SHA-1 and MGF1-SHA-1
     /// (RFC 8017 §7.1; the only digest that SoftHSM's OAEP has).
     pub recovery_copy: Option<Vec<u8>>,
 }
 
-/// Makes the root key on the token, unless it has one.
-pub fn create_root(settings: &Settings, recovery: Option<&RecoveryKey>) -> Result<Birth, HsmError> {
-    let pkcs11 = load(&settings.module)?;
-    let birth = {
-        let session = pkcs11.open_rw_session(find_token(&pkcs11, &settings.token_label)?)?;
-        log_in(&session, &settings.pin)?;
-        if !session.find_objects(&template::find_root())?.is_empty() {
-            return Err(HsmError::Setup("the token has a root key already".to_owned()));
+/// Makes the root key and the signing key, or the signing key alone on a token
+/// that an older version gave a root only. A token that has both is refused.
+pub fn create_keys(settings: &Settings, recovery: Option<&RecoveryKey>) -> Result<Birth, HsmError> {
+    visit(settings, |session| {
+        let has_root = !session.find_objects(&template::find_root())?.is_empty();
+        if has_root && recovery.is_some() {
+            return Err(HsmError::Setup(
+                "the token has a root key already; a recovery copy of it cannot be added"
+                    .to_owned(),
+            ));
         }
-        give_birth(&session, recovery)
-    };
-    pkcs11.finalize()?;
-    birth
+        // The root comes last: a failure after its birth would lose the recovery copy.
+        let signing_key = signing::ensure(session)?;
+        match (has_root, signing_key) {
+            (false, _) => {
+                let recovery_copy = give_birth(session, recovery)?;
+                Ok(Birth { root: true, signing_key, recovery_copy })
+            }
+            (true, true) => Ok(Birth { root: false, signing_key, recovery_copy: None }),
+            (true, false) => Err(HsmError::Setup(
+                "the token has a root key and a signing key already".to_owned(),
+            )),
+        }
+    })
 }
 
-fn give_birth(session: &Session, recovery: Option<&RecoveryKey>) -> Result<Birth, HsmError> {
+/// Makes the root; what is returned is its recovery copy.
+fn give_birth(
+    session: &Session,
+    recovery: Option<&RecoveryKey>,
+) -> Result<Option<Vec<u8>>, HsmError> {
     let newborn = session.generate_key(&Mechanism::AesKeyGen, &template::newborn_root())?;
     let recovery_copy = recovery.map(|key| key.wrap(session, newborn)).transpose()?;
 
@@ -66,7 +80,7 @@ fn give_birth(session: &Session, recovery: Option<&RecoveryKey>) -> Result<Birth
     session.destroy_object(carrier)?;
     session.destroy_object(newborn)?;
     if same {
-        Ok(Birth { recovery_copy })
+        Ok(recovery_copy)
     } else {
         session.destroy_object(root)?;
         Err(HsmError::Misbehaved("the root key changed when it was wrapped"))

@@ -11,6 +11,7 @@ use cryptoki::{
 use super::{
     HsmError, Settings,
     generation::{Generation, find_root, find_token, load, log_in},
+    signing::Signer,
     template,
     worker::Worker,
 };
@@ -24,10 +25,12 @@ pub struct Check {
 }
 
 /// The mechanisms without which nothing works, and what for.
-const MECHANISMS: [(MechanismType, &str); 3] = [
+const MECHANISMS: [(MechanismType, &str); 5] = [
     (MechanismType::AES_KEY_GEN, "makes domain keys"),
     (MechanismType::AES_KEY_WRAP, "wraps domain keys under the root"),
     (MechanismType::AES_GCM, "wraps the keys of documents under a domain's key"),
+    (MechanismType::ECC_KEY_PAIR_GEN, "makes the signing key"),
+    (MechanismType::ECDSA, "signs what others can verify"),
 ];
 
 /// Examines the token step by step, up to the first step that fails.
@@ -70,10 +73,14 @@ fn walk(settings: &Settings, checks: &mut Vec<Check>) -> Result<(), ()> {
     step(&mut note, "root key", find_root(&session), |_| {
         format!("{:?}, AES-256, sensitive, not extractable", template::ROOT_LABEL)
     })?;
+    step(&mut note, "signing key", Signer::find(&session), |signer| {
+        let (label, id) = (template::SIGNING_LABEL, signer.public().id());
+        format!("{label:?}, EC P-256, sensitive, not extractable, id {id}")
+    })?;
     let tested = Generation::open(settings)
         .and_then(|generation| Worker::new(Arc::new(generation))?.self_test());
     step(&mut note, "self-test", tested, |()| {
-        "wraps and unwraps; refuses a flipped bit and a wrong AAD".to_owned()
+        "wraps, unwraps, signs; refuses a flipped bit and a wrong AAD".to_owned()
     })
 }
 

@@ -1,4 +1,4 @@
-//! Module, login, root key and KEK handles, as one value.
+//! Module, login, root key, signing key and KEK handles, as one value.
 //!
 //! Handles mean something within their generation only, so they live and die
 //! with it. The anchor session holds the login and owns every session object:
@@ -22,11 +22,13 @@ use moka::sync::Cache;
 use super::{
     HsmError, Pin, Settings,
     kek::{KekHandle, WrappedKek},
+    signing::Signer,
     template,
 };
 
 pub(super) struct Generation {
     root: ObjectHandle,
+    signer: Signer,
     keks: Cache<WrappedKek, Arc<KekHandle>>,
     graveyard: (Sender<ObjectHandle>, Receiver<ObjectHandle>),
     anchor: Mutex<Session>,
@@ -42,9 +44,12 @@ impl Generation {
         log_in(&anchor, &settings.pin)?;
         let stored_root = find_root(&anchor)?;
         // A token that allows no copy is served by its token object, at its own pace.
-        let root = anchor.copy_object(stored_root, &template::root_copy()).unwrap_or(stored_root);
+        let root =
+            anchor.copy_object(stored_root, &template::session_copy()).unwrap_or(stored_root);
+        let signer = Signer::find(&anchor)?.at_hand(&anchor);
         Ok(Self {
             root,
+            signer,
             keks: Cache::new(settings.kek_handles),
             graveyard: crossbeam_channel::unbounded(),
             anchor: Mutex::new(anchor),
@@ -60,6 +65,10 @@ impl Generation {
 
     pub(super) const fn root(&self) -> ObjectHandle {
         self.root
+    }
+
+    pub(super) const fn signer(&self) -> &Signer {
+        &self.signer
     }
 
     /// The session that owns all objects.
@@ -115,6 +124,21 @@ pub(super) fn load(module: &Path) -> Result<Pkcs11, HsmError> {
         Err(Pkcs11Error::Pkcs11(RvError::CryptokiAlreadyInitialized, _)) => Ok(pkcs11),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Does `work` in a session that may write, and leaves the module as if nobody had been there.
+pub(super) fn visit<T>(
+    settings: &Settings,
+    work: impl FnOnce(&Session) -> Result<T, HsmError>,
+) -> Result<T, HsmError> {
+    let pkcs11 = load(&settings.module)?;
+    let done = {
+        let session = pkcs11.open_rw_session(find_token(&pkcs11, &settings.token_label)?)?;
+        log_in(&session, &settings.pin)?;
+        work(&session)
+    };
+    pkcs11.finalize()?;
+    done
 }
 
 /// The slot that holds the token called `label`.

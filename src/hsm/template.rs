@@ -10,6 +10,9 @@ use cryptoki::{
 /// The label of the root key.
 pub(super) const ROOT_LABEL: &str = "usersecret-root";
 
+/// The label of both halves of the signing key.
+pub(super) const SIGNING_LABEL: &str = "usersecret-signing";
+
 /// Finds the root key.
 pub(super) fn find_root() -> Vec<Attribute> {
     vec![
@@ -37,8 +40,8 @@ pub(super) fn newborn_root() -> Vec<Attribute> {
     generated(wrapping_key(false, true))
 }
 
-/// The session copy of the root, which works many times faster than the token object.
-pub(super) fn root_copy() -> Vec<Attribute> {
+/// The session copy of a token object; the root works many times faster by it.
+pub(super) fn session_copy() -> Vec<Attribute> {
     vec![Attribute::Token(false), Attribute::Private(true)]
 }
 
@@ -50,6 +53,67 @@ pub(super) fn newborn_kek() -> Vec<Attribute> {
 /// A KEK at work: seals and opens DEKs, and cannot leave.
 pub(super) fn kek() -> Vec<Attribute> {
     sealing_key(false)
+}
+
+/// Finds the private half of the signing key.
+pub(super) fn find_signing_private() -> Vec<Attribute> {
+    find_signing(ObjectClass::PRIVATE_KEY)
+}
+
+/// Finds the public half of the signing key.
+pub(super) fn find_signing_public() -> Vec<Attribute> {
+    find_signing(ObjectClass::PUBLIC_KEY)
+}
+
+/// The private half of the signing key: it signs, and never leaves.
+pub(super) fn signing_private() -> Vec<Attribute> {
+    let mut attributes = signing_half(ObjectClass::PRIVATE_KEY);
+    attributes.extend([
+        Attribute::Private(true),
+        Attribute::Sensitive(true),
+        Attribute::Extractable(false),
+        Attribute::Sign(true),
+        Attribute::SignRecover(false),
+        Attribute::Decrypt(false),
+        Attribute::Unwrap(false),
+        Attribute::AllowedMechanisms(vec![MechanismType::ECDSA]),
+    ]);
+    attributes
+}
+
+/// The public half of the signing key: whoever reaches the token may read it.
+pub(super) fn signing_public() -> Vec<Attribute> {
+    let mut attributes = signing_half(ObjectClass::PUBLIC_KEY);
+    attributes.extend([
+        Attribute::EcParams(P256.to_vec()),
+        Attribute::Private(false),
+        Attribute::Verify(true),
+        Attribute::VerifyRecover(false),
+        Attribute::Encrypt(false),
+        Attribute::Wrap(false),
+    ]);
+    attributes
+}
+
+/// The version of the signing key that `hsm init` makes.
+const SIGNING_VERSION: u32 = 1;
+
+/// secp256r1 as OBJECT IDENTIFIER (RFC 5480 §2.1.1.1).
+const P256: [u8; 10] = [0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
+
+fn find_signing(class: ObjectClass) -> Vec<Attribute> {
+    vec![Attribute::Class(class), Attribute::Token(true), Attribute::Label(SIGNING_LABEL.into())]
+}
+
+fn signing_half(class: ObjectClass) -> Vec<Attribute> {
+    vec![
+        Attribute::Class(class),
+        Attribute::KeyType(KeyType::EC),
+        Attribute::Token(true),
+        Attribute::Derive(false),
+        Attribute::Label(SIGNING_LABEL.into()),
+        Attribute::Id(SIGNING_VERSION.to_be_bytes().to_vec()),
+    ]
 }
 
 fn generated(mut attributes: Vec<Attribute>) -> Vec<Attribute> {

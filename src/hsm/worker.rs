@@ -86,6 +86,17 @@ impl Worker {
             .map_err(|_| HsmError::Tampered("the wrapped DEK"))
     }
 
+    /// Signs `digest`. A failure may be the session's, so it is tried again in a new one, once.
+    pub(super) fn sign(&mut self, digest: &[u8; 32]) -> Result<Vec<u8>, HsmError> {
+        let failed = match self.generation.signer().sign(&self.session, digest) {
+            Ok(signature) => return Ok(signature),
+            Err(error) => error,
+        };
+        tracing::warn!(error = %failed, "the HSM did not sign");
+        self.session = self.generation.open_session()?;
+        self.generation.signer().sign(&self.session, digest)
+    }
+
     /// Runs `operation` with a lease on `kek`, and finds out what a failure means.
     ///
     /// Modules report a wrong tag as `CKR_GENERAL_ERROR`, so the code is not
@@ -164,7 +175,7 @@ impl Worker {
             }
         }
         self.generation.evict(&kek);
-        Ok(())
+        self.generation.signer().prove(&self.session)
     }
 }
 

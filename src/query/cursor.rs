@@ -32,7 +32,13 @@ pub struct Fingerprint(String);
 impl Fingerprint {
     /// The fingerprint of `query` within `scope`; its window does not count.
     pub fn of(scope: &Scope, query: &ListQuery) -> Self {
-        let text = format!("{scope:?} {:?} {:?} {:?}", query.equal, query.keyword, query.sort());
+        let (domain, owner) = (scope.domain(), scope.owner());
+        let text = format!(
+            "{domain:?} {owner:?} {:?} {:?} {:?}",
+            query.equal,
+            query.keyword,
+            query.sort()
+        );
         let hash = digest::digest(&digest::SHA256, text.as_bytes());
         Self(URL_SAFE_NO_PAD.encode(hash.as_ref().first_chunk::<9>().unwrap_or(&[0; 9])))
     }

@@ -1,6 +1,7 @@
-//! Creating, changing and removing a secret, each in one transaction.
+//! Changing and removing a secret, each in one transaction with its audit event.
 
-use ::entity::{user_secret, user_secret_version};
+use ::entity::{audit_event, user_secret, user_secret_version};
+use futures_util::future::BoxFuture;
 use sea_orm::{
     ActiveModelTrait as _, ActiveValue::Set, ColumnTrait as _, DatabaseTransaction,
     EntityTrait as _, IntoActiveModel as _, QueryFilter as _,
@@ -8,37 +9,19 @@ use sea_orm::{
 use serde_json::{Map, Value};
 
 use super::{
-    Store, UserSecret, database, is_unique_violation,
-    user_secret::{find_row, select_in, visible},
+    Store, UserSecret,
+    domain::is_stored,
+    user_secret::{find_row, visible},
 };
 use crate::{
+    audit::Event,
     auth::Scope,
     clock::Timestamp,
-    crypto::Envelope,
-    error::{Error, Result},
-    ids::{DataVersion, UserId, UserSecretId},
+    crypto::{Envelope, Kek},
+    database::failed,
+    error::{Code, Error, Result},
+    ids::{DataVersion, DomainId, UserSecretId},
 };
-
-/// A secret to be created.
-#[derive(Clone)]
-pub struct NewRow {
-    /// Its id.
-    pub id: UserSecretId,
-    /// Its owner.
-    pub user_id: UserId,
-    /// Its name.
-    pub name: String,
-    /// The kind of credential.
-    pub schema_id: Option<String>,
-    /// Its tags.
-    pub tags: Map<String, Value>,
-    /// When its data ceases to be revealed.
-    pub expires_at: Option<Timestamp>,
-    /// The caller's name for this creation, and the digest of what it asked for.
-    pub idempotency: Option<(String, Vec<u8>)>,
-    /// Version 1 of its data.
-    pub envelope: Envelope,
-}
 
 /// A change of metadata; what is `None` stays.
 #[derive(Debug, Clone, Default)]
@@ -61,66 +44,13 @@ pub struct DataChange {
     pub schema_id: Option<String>,
     /// The next version of the data.
     pub envelope: Envelope,
+    /// The KEK that it is sealed under.
+    pub kek: Kek,
     /// How many versions are kept.
     pub keep: u32,
 }
 
 impl Store {
-    /// Stores a new secret, or returns `None` when the id or the idempotency key is taken.
-    pub async fn insert(&self, scope: &Scope, new: NewRow) -> Result<Option<UserSecret>> {
-        let now = self.now().as_micros();
-        let (key, digest) = new.idempotency.unzip();
-        let version = version_row(scope, &new.id, DataVersion(1), &new.envelope, now);
-        let row = user_secret::Model {
-            domain_id: scope.domain().to_string(),
-            user_secret_id: new.id.to_string(),
-            user_id: new.user_id.to_string(),
-            search_text: search_text(&new.id, &new.name, new.schema_id.as_deref(), None),
-            name: new.name,
-            schema_id: new.schema_id,
-            provider: None,
-            tags: Value::Object(new.tags),
-            version: 1,
-            revision: 1,
-            expires_at: new.expires_at.map(Timestamp::as_micros),
-            created_at: now,
-            updated_at: now,
-            position: self.next_position(),
-            idempotency_key: key,
-            idempotency_digest: digest,
-        };
-        self.transaction(|transaction| {
-            Box::pin(async move {
-                let insert = user_secret::Entity::insert(row.clone().into_active_model());
-                match insert.exec_without_returning(transaction).await {
-                    Err(error) if is_unique_violation(&error) => return Ok(None),
-                    outcome => outcome.map_err(database)?,
-                };
-                insert_version(transaction, version).await?;
-                row.try_into().map(Some)
-            })
-        })
-        .await
-    }
-
-    /// The secret that the caller created under `key` before, with the digest of what was asked.
-    pub async fn find_by_idempotency_key(
-        &self,
-        scope: &Scope,
-        key: &str,
-    ) -> Result<Option<(UserSecret, Vec<u8>)>> {
-        let row = select_in(scope)
-            .filter(user_secret::Column::IdempotencyKey.eq(key))
-            .one(&self.read)
-            .await
-            .map_err(database)?;
-        row.map(|mut row| {
-            let digest = row.idempotency_digest.take().unwrap_or_default();
-            UserSecret::try_from(row).map(|secret| (secret, digest))
-        })
-        .transpose()
-    }
-
     /// Changes the metadata of secret `id`. A change of nothing changes nothing.
     pub async fn update(
         &self,
@@ -128,10 +58,10 @@ impl Store {
         id: &UserSecretId,
         change: Change,
     ) -> Result<UserSecret> {
-        let (scope, id, now) = (scope.clone(), id.clone(), self.now().as_micros());
-        self.transaction(move |transaction| {
+        let (within, id, now) = (scope.clone(), id.clone(), self.now().as_micros());
+        self.change(scope, scope.event(), move |transaction| {
             Box::pin(async move {
-                let mut row = find_row(transaction, &scope, &id).await?;
+                let mut row = find_row(transaction, &within, &id).await?;
                 if change.expected_revision.is_some_and(|expected| expected != row.revision) {
                     return Err(Error::aborted("expectedRevision"));
                 }
@@ -156,54 +86,105 @@ impl Store {
 
     /// Stores the next version of the data of secret `id`, and drops the oldest beyond what is kept.
     ///
-    /// `ABORTED` when the version that it replaces is not current any more.
+    /// `ABORTED` when the version that it replaces, or the KEK that it is sealed under, is not current any more.
     pub async fn update_data(
         &self,
         scope: &Scope,
         id: &UserSecretId,
         change: DataChange,
     ) -> Result<UserSecret> {
-        let (scope, id, now) = (scope.clone(), id.clone(), self.now().as_micros());
-        self.transaction(move |transaction| {
+        let (within, id, now) = (scope.clone(), id.clone(), self.now().as_micros());
+        let outcome = self
+            .change(scope, scope.event(), move |transaction| {
+                Box::pin(async move {
+                    let mut row = find_row(transaction, &within, &id).await?;
+                    if row.version != change.replaces.0
+                        || !is_stored(transaction, within.domain(), &change.kek).await?
+                    {
+                        return Err(Error::aborted("expectedVersion"));
+                    }
+                    let next = change.replaces.next();
+                    let version = version_row(within.domain(), &id, next, &change.envelope, now);
+                    user_secret_version::Entity::insert(version)
+                        .exec_without_returning(transaction)
+                        .await
+                        .map_err(failed)?;
+                    let oldest_kept = i64::from(next.0) - i64::from(change.keep);
+                    delete_versions(transaction, &within, &id, Some(oldest_kept)).await?;
+                    row.version = next.0;
+                    row.schema_id = change.schema_id.or(row.schema_id);
+                    write_row(transaction, row, now).await?.try_into()
+                })
+            })
+            .await;
+        if outcome.as_ref().is_err_and(|error| error.code() == Code::Aborted) {
+            self.keks.invalidate(scope.domain());
+        }
+        outcome
+    }
+
+    /// Removes secret `id` with every version of its data.
+    pub async fn remove(&self, scope: &Scope, id: &UserSecretId) -> Result<()> {
+        let (within, id) = (scope.clone(), id.clone());
+        self.change(scope, scope.event(), move |transaction| {
             Box::pin(async move {
-                let mut row = find_row(transaction, &scope, &id).await?;
-                if row.version != change.replaces.0 {
-                    return Err(Error::aborted("expectedVersion"));
+                find_row(transaction, &within, &id).await?;
+                delete_versions(transaction, &within, &id, None).await?;
+                #[expect(clippy::disallowed_methods, reason = "joined to the scope")]
+                let removed = user_secret::Entity::delete_many()
+                    .filter(visible(&within))
+                    .filter(user_secret::Column::UserSecretId.eq(id.as_str()))
+                    .exec(transaction)
+                    .await
+                    .map_err(failed)?;
+                match removed.rows_affected {
+                    1 => Ok(()),
+                    // Somebody was faster.
+                    _ => Err(Error::not_found()),
                 }
-                let next = change.replaces.next();
-                insert_version(transaction, version_row(&scope, &id, next, &change.envelope, now))
-                    .await?;
-                let oldest_kept = i64::from(next.0) - i64::from(change.keep);
-                delete_versions(transaction, &scope, &id, Some(oldest_kept)).await?;
-                row.version = next.0;
-                row.schema_id = change.schema_id.or(row.schema_id);
-                write_row(transaction, row, now).await?.try_into()
             })
         })
         .await
     }
 
-    /// Removes secret `id` with every version of its data.
-    pub async fn remove(&self, scope: &Scope, id: &UserSecretId) -> Result<()> {
-        let (scope, id) = (scope.clone(), id.clone());
-        self.transaction(move |transaction| {
-            Box::pin(async move {
-                find_row(transaction, &scope, &id).await?;
-                delete_versions(transaction, &scope, &id, None).await?;
-                #[expect(clippy::disallowed_methods, reason = "joined to the scope")]
-                let removed = user_secret::Entity::delete_many()
-                    .filter(visible(&scope))
-                    .filter(user_secret::Column::UserSecretId.eq(id.as_str()))
-                    .exec(transaction)
-                    .await
-                    .map_err(database)?;
-                match removed.rows_affected {
-                    1 => Ok(()),
-                    _ => Err(Error::internal("a row changed within a transaction")),
-                }
-            })
-        })
-        .await
+    /// Runs `work` within `scope` and writes `event` in the same transaction.
+    ///
+    /// It runs on a task of its own, which goes on when the caller's future is
+    /// dropped: what was begun is committed or rolled back, the event is told to
+    /// the trail, and the connection goes home clean.
+    pub(super) async fn change<T: Send + 'static>(
+        &self,
+        scope: &Scope,
+        event: &Event,
+        work: impl for<'t> FnOnce(&'t DatabaseTransaction) -> BoxFuture<'t, Result<T>> + Send + 'static,
+    ) -> Result<T> {
+        let event = self.trail.stamp(event, "ok");
+        let (database, domain, trail) =
+            (self.database.clone(), scope.domain().clone(), self.trail.clone());
+        let task = self.database.tasks().spawn(async move {
+            let row = event.as_ref().map(|event| event.row().clone());
+            let outcome = database
+                .write(&domain, |transaction| {
+                    Box::pin(async move {
+                        let value = work(transaction).await?;
+                        if let Some(row) = row {
+                            audit_event::Entity::insert(row.into_active_model())
+                                .exec_without_returning(transaction)
+                                .await
+                                .map_err(failed)?;
+                        }
+                        Ok(value)
+                    })
+                })
+                .await;
+            match &outcome {
+                Ok(_) => trail.committed(&event),
+                Err(error) if error.code() == Code::Unavailable => trail.doubt(),
+                Err(_) => {}
+            }
+            outcome
+        });
+        task.await.map_err(Error::internal)?
     }
 }
 
@@ -219,18 +200,18 @@ async fn write_row(
         search_text(&id, &row.name, row.schema_id.as_deref(), row.provider.as_deref());
     row.updated_at = now;
     row.revision = revision;
-    row.into_active_model().reset_all().update(transaction).await.map_err(database)
+    row.into_active_model().reset_all().update(transaction).await.map_err(failed)
 }
 
-fn version_row(
-    scope: &Scope,
+pub(super) fn version_row(
+    domain: &DomainId,
     id: &UserSecretId,
     version: DataVersion,
     envelope: &Envelope,
     now: i64,
 ) -> user_secret_version::ActiveModel {
     user_secret_version::ActiveModel {
-        domain_id: Set(scope.domain().to_string()),
+        domain_id: Set(domain.to_string()),
         user_secret_id: Set(id.to_string()),
         version: Set(version.0),
         kek_version: Set(envelope.kek_version().0),
@@ -238,17 +219,6 @@ fn version_row(
         document: Set(envelope.document().to_vec()),
         created_at: Set(now),
     }
-}
-
-async fn insert_version(
-    transaction: &DatabaseTransaction,
-    row: user_secret_version::ActiveModel,
-) -> Result<()> {
-    user_secret_version::Entity::insert(row)
-        .exec_without_returning(transaction)
-        .await
-        .map(|_| ())
-        .map_err(database)
 }
 
 /// Deletes the versions up to `upto`, or all. The secret itself was found within `scope`.
@@ -267,11 +237,11 @@ async fn delete_versions(
         .exec(transaction)
         .await
         .map(|_| ())
-        .map_err(database)
+        .map_err(failed)
 }
 
 /// Words never contain white space, so none is found across two lines.
-fn search_text(
+pub(super) fn search_text(
     id: &UserSecretId,
     name: &str,
     schema_id: Option<&str>,

@@ -2,33 +2,42 @@
 
 use ::entity::{domain, kek};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _,
-    sea_query::OnConflict,
+    ActiveValue::Set, ColumnTrait as _, ConnectionTrait, EntityTrait as _, PaginatorTrait as _,
+    QueryFilter as _, QueryOrder as _, sea_query::OnConflict,
 };
 
-use super::{Store, database};
+use super::Store;
 use crate::{
     auth::Scope,
     crypto::Kek,
+    database::failed,
     error::{Error, Result},
-    ids::KekVersion,
+    ids::{DomainId, KekVersion},
 };
 
 impl Store {
     /// The KEK that new data of the domain is sealed under; none before its first secret.
     pub async fn active_kek(&self, scope: &Scope) -> Result<Option<Kek>> {
+        if let Some(kek) = self.keks.get(scope.domain()) {
+            return Ok(Some(kek));
+        }
+        let transaction = self.database.begin_read(scope.domain()).await?;
         #[expect(clippy::disallowed_methods, reason = "the domain is the scope's")]
         let row = kek::Entity::find()
             .filter(kek::Column::DomainId.eq(scope.domain().as_str()))
             .order_by_desc(kek::Column::Version)
-            .one(&self.read)
+            .one(&transaction)
             .await
-            .map_err(database)?;
-        Ok(row.map(|row| Kek {
+            .map_err(failed)?;
+        let kek = row.map(|row| Kek {
             version: KekVersion(row.version),
             blob: row.blob,
             binding: row.binding,
-        }))
+        });
+        if let Some(kek) = &kek {
+            self.keks.insert(scope.domain().clone(), kek.clone());
+        }
+        Ok(kek)
     }
 
     /// Stores the domain's first KEK and returns the one that holds.
@@ -47,13 +56,14 @@ impl Store {
             binding: Set(kek.binding),
             created_at: Set(created_at),
         };
-        self.transaction(|transaction| {
+        let event = scope.event().doing("Domain.create_key");
+        self.change(scope, &event, |transaction| {
             Box::pin(async move {
                 domain::Entity::insert(domain_row)
                     .on_conflict(keep_first(domain::Column::DomainId))
                     .exec_without_returning(transaction)
                     .await
-                    .map_err(database)?;
+                    .map_err(failed)?;
                 kek::Entity::insert(kek_row)
                     .on_conflict(
                         OnConflict::columns([kek::Column::DomainId, kek::Column::Version])
@@ -62,7 +72,7 @@ impl Store {
                     )
                     .exec_without_returning(transaction)
                     .await
-                    .map_err(database)
+                    .map_err(failed)
             })
         })
         .await?;
@@ -72,4 +82,22 @@ impl Store {
 
 fn keep_first(key: domain::Column) -> OnConflict {
     OnConflict::column(key).do_nothing().to_owned()
+}
+
+/// Whether the database holds `kek` as it is: what is sealed under another could never be opened.
+pub(super) async fn is_stored(
+    connection: &impl ConnectionTrait,
+    domain: &DomainId,
+    kek: &Kek,
+) -> Result<bool> {
+    #[expect(clippy::disallowed_methods, reason = "within the transaction's domain")]
+    let count = kek::Entity::find()
+        .filter(kek::Column::DomainId.eq(domain.as_str()))
+        .filter(kek::Column::Version.eq(kek.version.0))
+        .filter(kek::Column::Blob.eq(kek.blob.as_slice()))
+        .filter(kek::Column::Binding.eq(kek.binding.as_slice()))
+        .count(connection)
+        .await
+        .map_err(failed)?;
+    Ok(count == 1)
 }

@@ -1,12 +1,16 @@
 //! A page of a list.
 
 use ::entity::user_secret;
-use sea_orm::{PaginatorTrait as _, QueryFilter as _, QuerySelect, QueryTrait as _, Select};
+use sea_orm::{
+    DatabaseTransaction, PaginatorTrait as _, QueryFilter as _, QuerySelect, QueryTrait as _,
+    Select,
+};
 use serde_json::Value;
 
-use super::{Store, UserSecret, database, user_secret::select_in};
+use super::{Store, UserSecret, user_secret::select_in};
 use crate::{
     auth::Scope,
+    database::failed,
     error::{Error, Result},
     query::{self, Cursor, Field, Fingerprint, ListQuery, Window},
 };
@@ -36,9 +40,10 @@ pub struct Page {
 impl Store {
     /// The page of `query` among the secrets of `scope`.
     pub async fn page(&self, scope: &Scope, query: &ListQuery) -> Result<Page> {
+        let snapshot = self.database.begin_read(scope.domain()).await?;
         let matching = select_in(scope).filter(query::condition(query));
         let total = if query.with_total {
-            Some(matching.clone().count(&self.read).await.map_err(database)?)
+            Some(matching.clone().count(&snapshot).await.map_err(failed)?)
         } else {
             None
         };
@@ -47,69 +52,69 @@ impl Store {
             Window::After { limit, cursor } => {
                 let cursor = read_cursor("after", cursor.as_deref(), &fingerprint, query)?;
                 let (rows, more) =
-                    self.walk(matching, query, cursor.as_ref(), *limit, false).await?;
-                Self::page_of(rows, cursor.is_some(), more, &fingerprint, query)?
+                    walk(&snapshot, matching, query, cursor.as_ref(), *limit, false).await?;
+                page_of(rows, cursor.is_some(), more, &fingerprint, query)?
             }
             Window::Before { limit, cursor } => {
                 let cursor = read_cursor("before", cursor.as_deref(), &fingerprint, query)?;
                 let (mut rows, more) =
-                    self.walk(matching, query, cursor.as_ref(), *limit, true).await?;
+                    walk(&snapshot, matching, query, cursor.as_ref(), *limit, true).await?;
                 rows.reverse();
-                Self::page_of(rows, more, cursor.is_some(), &fingerprint, query)?
+                page_of(rows, more, cursor.is_some(), &fingerprint, query)?
             }
             Window::Numbered { start, limit } => {
                 let skipped = start.saturating_sub(1);
                 let rows = ordered(matching, query, false).offset(skipped);
-                let (rows, more) = self.take(rows, *limit).await?;
-                Self::page_of(rows, skipped > 0, more, &fingerprint, query)?
+                let (rows, more) = take(&snapshot, rows, *limit).await?;
+                page_of(rows, skipped > 0, more, &fingerprint, query)?
             }
         };
         page.total = total;
         Ok(page)
     }
+}
 
-    /// Up to `limit` rows from `cursor` on, and whether there are more.
-    async fn walk(
-        &self,
-        matching: Select<user_secret::Entity>,
-        query: &ListQuery,
-        cursor: Option<&Cursor>,
-        limit: u64,
-        reverse: bool,
-    ) -> Result<(Vec<user_secret::Model>, bool)> {
-        let rest = cursor.map(|cursor| query::position_after(query, cursor, reverse));
-        let rows = matching.apply_if(rest, |select, rest| select.filter(rest));
-        self.take(ordered(rows, query, reverse), limit).await
-    }
+/// Up to `limit` rows from `cursor` on, and whether there are more.
+async fn walk(
+    snapshot: &DatabaseTransaction,
+    matching: Select<user_secret::Entity>,
+    query: &ListQuery,
+    cursor: Option<&Cursor>,
+    limit: u64,
+    reverse: bool,
+) -> Result<(Vec<user_secret::Model>, bool)> {
+    let rest = cursor.map(|cursor| query::position_after(query, cursor, reverse));
+    let rows = matching.apply_if(rest, |select, rest| select.filter(rest));
+    take(snapshot, ordered(rows, query, reverse), limit).await
+}
 
-    async fn take(
-        &self,
-        rows: Select<user_secret::Entity>,
-        limit: u64,
-    ) -> Result<(Vec<user_secret::Model>, bool)> {
-        let mut rows = rows.limit(limit + 1).all(&self.read).await.map_err(database)?;
-        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        let more = rows.len() > limit;
-        rows.truncate(limit);
-        Ok((rows, more))
-    }
+async fn take(
+    snapshot: &DatabaseTransaction,
+    rows: Select<user_secret::Entity>,
+    limit: u64,
+) -> Result<(Vec<user_secret::Model>, bool)> {
+    let mut rows = rows.limit(limit + 1).all(snapshot).await.map_err(failed)?;
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let more = rows.len() > limit;
+    rows.truncate(limit);
+    Ok((rows, more))
+}
 
-    fn page_of(
-        rows: Vec<user_secret::Model>,
-        has_previous: bool,
-        has_next: bool,
-        fingerprint: &Fingerprint,
-        query: &ListQuery,
-    ) -> Result<Page> {
-        let places = rows
-            .into_iter()
-            .map(|row| {
-                let cursor = cursor_of(&row, fingerprint, query);
-                Ok(Place { secret: row.try_into()?, cursor })
-            })
-            .collect::<Result<_>>()?;
-        Ok(Page { places, has_previous, has_next, total: None })
-    }
+fn page_of(
+    rows: Vec<user_secret::Model>,
+    has_previous: bool,
+    has_next: bool,
+    fingerprint: &Fingerprint,
+    query: &ListQuery,
+) -> Result<Page> {
+    let places = rows
+        .into_iter()
+        .map(|row| {
+            let cursor = cursor_of(&row, fingerprint, query);
+            Ok(Place { secret: row.try_into()?, cursor })
+        })
+        .collect::<Result<_>>()?;
+    Ok(Page { places, has_previous, has_next, total: None })
 }
 
 fn ordered(

@@ -3,24 +3,27 @@
 use std::{fs, path::Path};
 
 /// A room, and the rooms that it may name; `error`, `ids` and `clock` are open to all.
-const TABLE: [(&str, &[&str]); 9] = [
-    ("auth", &[]),
+const TABLE: [(&str, &[&str]); 11] = [
+    ("audit", &["database", "hsm"]),
+    ("auth", &["audit"]),
     ("crypto", &["auth", "hsm"]),
+    ("database", &[]),
     ("hsm", &[]),
     ("query", &["auth"]),
-    ("store", &["auth", "crypto", "query"]),
+    ("store", &["audit", "auth", "crypto", "database", "query"]),
     ("service", &["auth", "crypto", "query", "store"]),
-    ("graphql", &["auth", "query", "service"]),
-    ("config", &["auth", "hsm", "store"]),
+    ("graphql", &["audit", "auth", "query", "service"]),
+    ("config", &["audit", "auth", "database", "hsm"]),
     ("error", &[]),
 ];
 
 /// What only some rooms may name outside the crate.
-const OUTSIDE: [(&str, &[&str]); 4] = [
+const OUTSIDE: [(&str, &[&str]); 5] = [
     ("cryptoki", &["hsm"]),
     ("async_graphql", &["graphql"]),
     ("axum", &["graphql", "app", "cli"]),
-    ("entity", &["store"]),
+    ("entity", &["audit", "store"]),
+    ("migration", &["database"]),
 ];
 
 fn sources(dir: &Path, found: &mut Vec<(String, String)>) {

@@ -12,6 +12,7 @@
 mod support;
 
 mod architecture;
+mod audit;
 mod birth;
 mod canary;
 mod crud;

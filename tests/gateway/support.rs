@@ -1,19 +1,23 @@
 //! The kit: a scenario is three lines long.
+//!
+//! Every scenario has a database of its own: SQLite, or with
+//! `TEST_DATABASE=postgres` one on the PostgreSQL of `scripts/postgres.sh`.
 
 use std::{
     fs::{self, File},
+    net::SocketAddr,
     path::{Path, PathBuf},
     sync::{Mutex, OnceLock},
     time::Duration,
 };
 
 use jsonwebtoken::{Algorithm, EncodingKey, Header, jwk::Jwk};
+use sea_orm::{ConnectOptions, ConnectionTrait as _, Database, DatabaseConnection, Statement};
 use serde_json::{Value, json};
 use usersecret::{
     app::{App, Seams},
     config::Config,
     hsm::{self, Hsm, Pin, Profile, Settings},
-    store,
 };
 
 pub const ISS: &str = "https://idp.test";
@@ -24,6 +28,20 @@ pub struct TestApp {
     pub url: String,
     pub dir: tempfile::TempDir,
     pub key: EncodingKey,
+    pub database: TestDatabase,
+    pub config: Config,
+    app: App,
+    stop: tokio::sync::oneshot::Sender<()>,
+    server: tokio::task::JoinHandle<()>,
+}
+
+/// A database, for whoever needs to look behind the service.
+#[derive(Clone)]
+pub struct TestDatabase {
+    /// What the service is told of it.
+    pub toml: String,
+    /// Where an attacker who got everywhere reads and writes.
+    pub admin_url: String,
 }
 
 /// A caller with a token.
@@ -41,7 +59,7 @@ pub struct Answer {
     pub text: String,
 }
 
-fn module() -> PathBuf {
+pub fn module() -> PathBuf {
     std::env::var_os("USERSECRET_HSM__MODULE")
         .map_or_else(|| "/usr/lib/softhsm/libsofthsm2.so".into(), PathBuf::from)
 }
@@ -71,9 +89,11 @@ pub fn engine() -> Hsm {
             let _ = fs::remove_dir_all(dir.join("tokens"));
             let made = settings();
             hsm::create_token(&made.module, dir, &made.token_label, &made.pin).unwrap();
-            hsm::create_root(&made, None).unwrap();
+            hsm::create_keys(&made, None).unwrap();
             fs::write(dir.join("ready"), "").unwrap();
         }
+        // A token that older tests made has none.
+        hsm::ensure_signing_key(&settings()).unwrap();
         Mutex::new(Hsm::start(settings()).unwrap())
     });
     hsm.lock().unwrap().clone()
@@ -95,7 +115,22 @@ impl TestApp {
     }
 
     pub async fn with_seams(seams: Seams) -> Self {
+        Self::with(seams, "").await
+    }
+
+    /// With lines of configuration in front of the usual ones.
+    pub async fn with(seams: Seams, more: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
+        let database = TestDatabase::create(dir.path()).await;
+        Self::on(dir, database, seams, more).await
+    }
+
+    pub async fn on(
+        dir: tempfile::TempDir,
+        database: TestDatabase,
+        seams: Seams,
+        more: &str,
+    ) -> Self {
         let key = new_key();
         let mut jwk = Jwk::from_encoding_key(&key, Algorithm::ES256).unwrap();
         jwk.common.key_id = Some("k1".to_owned());
@@ -109,20 +144,32 @@ impl TestApp {
             )
         };
         let toml = format!(
-            "[database]\nurl = \"sqlite://{}\"\n{}{}{}",
-            dir.path().join("us.db").display(),
+            "{more}\n[database]\n{}{}{}{}",
+            database.toml,
             entry(ISS, "\"*\"", "\"USER\", \"DOMAIN_ADMIN\", \"SYSTEM\""),
             entry("https://sole.test", "\"sole\"", "\"USER\""),
             entry("https://other.test", "\"globex\"", "\"USER\", \"SYSTEM\""),
         );
         let config = Config::from_toml(&toml).unwrap();
-        store::migrate(&config.database.settings().unwrap()).await.unwrap();
+        usersecret::database::migrate(&config.database.settings().unwrap()).await.unwrap();
         let app = App::build(&config, engine(), seams).await.unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let router = app.router();
-        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        Self { url, dir, key }
+        let service = app.router().into_make_service_with_connect_info::<SocketAddr>();
+        let (stop, stopped) = tokio::sync::oneshot::channel();
+        let server = tokio::spawn(async move {
+            let stopped = async { stopped.await.unwrap_or(()) };
+            axum::serve(listener, service).with_graceful_shutdown(stopped).await.unwrap();
+        });
+        Self { url, dir, key, database, config, app, stop, server }
+    }
+
+    /// Ends the service as SIGTERM does.
+    pub async fn drain(self) -> (tempfile::TempDir, TestDatabase, Config) {
+        self.stop.send(()).unwrap();
+        self.server.await.unwrap();
+        self.app.drain().await;
+        (self.dir, self.database, self.config)
     }
 
     pub fn claims(&self, domain: &str, user: &str, role: &str) -> Value {
@@ -152,23 +199,101 @@ impl TestApp {
         self.caller("acme", "", "SYSTEM")
     }
 
-    pub fn database_file(&self) -> PathBuf {
-        self.dir.path().join("us.db")
-    }
-
-    /// A connection of the attacker's, beside the service.
+    /// Runs statements as an attacker would who got into the database.
     pub async fn sql(&self, statements: &[String]) {
-        use sea_orm::{ConnectOptions, ConnectionTrait as _, Database};
-        let mut options =
-            ConnectOptions::new(format!("sqlite://{}", self.database_file().display()));
-        options.max_connections(1).sqlx_logging(false);
-        let connection = Database::connect(options).await.unwrap();
-        connection.execute_unprepared("PRAGMA foreign_keys = OFF").await.unwrap();
+        let connection = self.database.connect().await;
+        let unchecked = if on_postgres() {
+            "SET session_replication_role = replica"
+        } else {
+            "PRAGMA foreign_keys = OFF"
+        };
+        connection.execute_unprepared(unchecked).await.unwrap();
         for statement in statements {
             connection.execute_unprepared(statement).await.unwrap();
         }
         connection.close().await.unwrap();
     }
+}
+
+/// Whether this process tests on PostgreSQL.
+pub fn on_postgres() -> bool {
+    std::env::var_os("TEST_DATABASE").is_some_and(|name| name == "postgres")
+}
+
+/// `bytes` as SQL writes them.
+pub fn sql_bytes(bytes: &[u8]) -> String {
+    let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    if on_postgres() { format!("'\\x{digits}'::bytea") } else { format!("X'{digits}'") }
+}
+
+impl TestDatabase {
+    pub async fn create(dir: &Path) -> Self {
+        if on_postgres() {
+            return Self::on_cluster("").await;
+        }
+        let url = format!("sqlite://{}", dir.join("us.db").display());
+        Self { toml: format!("url = {url:?}\n"), admin_url: url }
+    }
+
+    /// A database of its own on the PostgreSQL called `name`, with an owner and a service's role.
+    pub async fn on_cluster(name: &str) -> Self {
+        use std::sync::atomic::{AtomicU32, Ordering};
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let admin_url = postgres("start", name);
+        let database = format!("t{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let connection = connect(&admin_url).await;
+        // Roles belong to the whole cluster, and other processes test on it too.
+        let roles = "DO $$ BEGIN
+            PERFORM pg_advisory_xact_lock(1);
+            IF to_regrole('test_owner') IS NULL THEN
+                CREATE ROLE test_owner LOGIN PASSWORD 'canary-password-1';
+                CREATE ROLE test_service LOGIN PASSWORD 'canary-password-2';
+            END IF;
+        END $$";
+        connection.execute_unprepared(roles).await.unwrap();
+        let create = format!("CREATE DATABASE {database} OWNER test_owner");
+        connection.execute_unprepared(&create).await.unwrap();
+        connection.close().await.unwrap();
+        let of = |role: &str| {
+            admin_url
+                .replace("//postgres@", &format!("//{role}@"))
+                .replace("localhost/postgres", &format!("localhost/{database}"))
+        };
+        let toml = format!(
+            "url = {:?}\nadmin_url = {:?}\n",
+            of("test_service:canary-password-2"),
+            of("test_owner:canary-password-1")
+        );
+        Self { toml, admin_url: of("postgres") }
+    }
+
+    pub async fn connect(&self) -> DatabaseConnection {
+        connect(&self.admin_url).await
+    }
+
+    /// The only value of the only row that `query` gives.
+    pub async fn value<T: sea_orm::TryGetable>(&self, query: &str) -> T {
+        let connection = self.connect().await;
+        let statement = Statement::from_string(connection.get_database_backend(), query);
+        let row = connection.query_one_raw(statement).await.unwrap().unwrap();
+        let value = row.try_get_by_index(0).unwrap();
+        connection.close().await.unwrap();
+        value
+    }
+}
+
+pub async fn connect(url: &str) -> DatabaseConnection {
+    let mut options = ConnectOptions::new(url);
+    options.max_connections(1).sqlx_logging(false);
+    Database::connect(options).await.unwrap()
+}
+
+/// What `scripts/postgres.sh` prints when it is told to do `verb` with the PostgreSQL called `name`.
+pub fn postgres(verb: &str, name: &str) -> String {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/postgres.sh");
+    let output = std::process::Command::new(script).arg(verb).env("NAME", name).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
 impl Client {

@@ -1,6 +1,6 @@
 //! Rows that were exchanged do not open: the fence in the ciphertext.
 
-use crate::support::TestApp;
+use crate::support::{TestApp, sql_bytes};
 
 #[tokio::test]
 async fn no_exchanged_column_reveals_anything() {
@@ -85,7 +85,7 @@ async fn no_exchanged_column_reveals_anything() {
     let whole = "UPDATE keks SET blob = (SELECT blob FROM keks WHERE domain_id = 'acme'), binding = (SELECT binding FROM keks WHERE domain_id = 'acme') WHERE domain_id = 'globex'";
     app.sql(&[whole.to_owned()]).await;
     assert_eq!(app.system().reveal("globex", &z, None).await.code(), "INTERNAL");
-    app.sql(&["UPDATE keks SET blob = zeroblob(40)".to_owned()]).await;
+    app.sql(&[format!("UPDATE keks SET blob = {}", sql_bytes(&[0; 40]))]).await;
     assert_eq!(app.system().reveal("globex", &z, None).await.code(), "INTERNAL");
     assert_eq!(
         ann.create_with(serde_json::json!({ "name": "n", "data": { "a": 1 } })).await.code(),
@@ -97,12 +97,8 @@ async fn no_exchanged_column_reveals_anything() {
 
 #[tokio::test]
 async fn no_flipped_bit_opens() {
-    use sea_orm::{ConnectionTrait as _, Database, Statement};
     let app = TestApp::start().await;
     let id = app.user("ann").create("a").await;
-    let url = format!("sqlite://{}", app.database_file().display());
-    let connection = Database::connect(url).await.unwrap();
-    let backend = connection.get_database_backend();
     let columns = [
         ("user_secret_versions", "dek"),
         ("user_secret_versions", "document"),
@@ -110,12 +106,9 @@ async fn no_flipped_bit_opens() {
         ("keks", "binding"),
     ];
     for (table, column) in columns {
-        let query = format!("SELECT {column} AS x FROM {table}");
-        let row = connection.query_one_raw(Statement::from_string(backend, query)).await.unwrap();
-        let stored: Vec<u8> = row.unwrap().try_get("", "x").unwrap();
+        let stored: Vec<u8> = app.database.value(&format!("SELECT {column} FROM {table}")).await;
         let write = async |bytes: &[u8]| {
-            let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-            app.sql(&[format!("UPDATE {table} SET {column} = X'{digits}'")]).await;
+            app.sql(&[format!("UPDATE {table} SET {column} = {}", sql_bytes(bytes))]).await;
         };
         for at in 0..stored.len() {
             let mut flipped = stored.clone();

@@ -1,0 +1,45 @@
+-- What the service's role may do, and what it sees. Run by the owner, as often as one likes.
+DO $$
+DECLARE
+    service CONSTANT text := current_setting('usersecret.service');
+    name text;
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = service) THEN
+        EXECUTE format('CREATE ROLE %I LOGIN PASSWORD %L', service, nullif(current_setting('usersecret.password'), ''));
+    END IF;
+    IF EXISTS (SELECT FROM pg_roles WHERE rolname = service AND (rolsuper OR rolbypassrls))
+        OR service = current_user
+    THEN
+        RAISE EXCEPTION 'the service''s role must be another than the owner''s, and neither superuser nor BYPASSRLS';
+    END IF;
+
+    EXECUTE format('GRANT USAGE ON SCHEMA %I TO %I', current_schema(), service);
+    EXECUTE format('GRANT SELECT ON seaql_migrations TO %I', service);
+    EXECUTE format('GRANT SELECT, INSERT ON domains, keks, audit_events, audit_blocks TO %I', service);
+    EXECUTE format('GRANT SELECT, INSERT, UPDATE ON audit_writers TO %I', service);
+    EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON user_secrets TO %I', service);
+    EXECUTE format('GRANT SELECT, INSERT, DELETE ON user_secret_versions TO %I', service);
+    EXECUTE format('GRANT EXECUTE ON FUNCTION usersecret_unsealed(text, bigint) TO %I', service);
+
+    FOREACH name IN ARRAY ARRAY['domains', 'keks', 'user_secrets', 'user_secret_versions', 'audit_events'] LOOP
+        IF NOT EXISTS (
+            SELECT FROM pg_policies
+            WHERE schemaname = current_schema() AND tablename = name
+                AND policyname = 'service' AND roles = ARRAY[service]::name[]
+        ) THEN
+            EXECUTE format('DROP POLICY IF EXISTS service ON %I', name);
+            EXECUTE format(
+                'CREATE POLICY service ON %I TO %I USING (domain_id = current_setting(''usersecret.domain'', true))',
+                name, service
+            );
+        END IF;
+        IF NOT EXISTS (
+            SELECT FROM pg_policies
+            WHERE schemaname = current_schema() AND tablename = name
+                AND policyname = 'owner' AND roles = ARRAY[current_user]
+        ) THEN
+            EXECUTE format('DROP POLICY IF EXISTS owner ON %I', name);
+            EXECUTE format('CREATE POLICY owner ON %I TO %I USING (true)', name, current_user);
+        END IF;
+    END LOOP;
+END $$;

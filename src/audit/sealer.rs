@@ -1,0 +1,241 @@
+//! Seals this replica's committed events into signed blocks, and what a dead replica left.
+
+use std::time::Duration;
+
+use ::entity::audit_block;
+use aws_lc_rs::digest::{SHA256, digest};
+use tokio::{
+    sync::watch,
+    time::{Instant, MissedTickBehavior, interval},
+};
+
+use super::{Block, Entry, Event, Outcome, Stamped, Trail, ledger::Ledger};
+use crate::{
+    database::Database,
+    error::{Error, Result},
+    hsm::Hsm,
+    ids::hex,
+};
+
+/// The rhythm of the sealer.
+#[derive(Debug, Clone, Copy)]
+pub struct SealerSettings {
+    /// How often committed events are sealed.
+    pub interval: Duration,
+    /// How often the writer says that it lives.
+    pub beat: Duration,
+    /// A writer that has been silent for so long is dead.
+    pub silence: Duration,
+}
+
+/// How far back the links of a block look, and how long before its last sign of
+/// life a dead writer's events may have been left unsealed.
+const WINDOW: i64 = 60_000_000;
+
+/// The most events that wait to be written when the database is away.
+const MAX_UNWRITTEN: usize = 4096;
+
+/// The one who seals; it runs until the service drains.
+pub struct Sealer {
+    trail: Trail,
+    ledger: Ledger,
+    hsm: Hsm,
+    settings: SealerSettings,
+    number: i64,
+    previous: [u8; 32],
+    /// A signed block that is not known to be stored, and how many pending entries it seals.
+    unstored: Option<(audit_block::Model, usize)>,
+    /// Refusals that are not written yet.
+    unwritten: Vec<(Event, Outcome, i64)>,
+    /// Dead writers whose events are pending here; they end with the next block.
+    inherited: Vec<String>,
+    beaten: Option<Instant>,
+}
+
+impl Sealer {
+    /// A sealer for `trail`, whose writer is entered among the living.
+    pub async fn start(
+        trail: Trail,
+        database: Database,
+        hsm: Hsm,
+        settings: SealerSettings,
+    ) -> Result<Self> {
+        let ledger = Ledger(database);
+        ledger.enter(trail.writer(), trail.now()).await?;
+        Ok(Self {
+            trail,
+            ledger,
+            hsm,
+            settings,
+            number: 0,
+            previous: [0; 32],
+            unstored: None,
+            unwritten: Vec::new(),
+            inherited: Vec::new(),
+            beaten: None,
+        })
+    }
+
+    /// Seals until `stop` is true, then once more, and takes leave.
+    pub async fn run(mut self, mut stop: watch::Receiver<bool>) {
+        let mut ticks = interval(self.settings.interval);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut healthy = true;
+        loop {
+            tokio::select! {
+                _ = ticks.tick() => {}
+                () = self.trail.woken() => {}
+                _ = stop.wait_for(|stop| *stop) => break,
+            }
+            let outcome = self.round().await;
+            match &outcome {
+                Err(error) if healthy => {
+                    tracing::error!(causes = error.causes(), "the audit trail cannot be sealed");
+                }
+                Ok(()) if !healthy => tracing::info!("the audit trail is sealed again"),
+                _ => {}
+            }
+            healthy = outcome.is_ok();
+        }
+        if let Err(error) = self.take_leave().await {
+            tracing::error!(
+                causes = error.causes(),
+                "the audit trail's end is left to a successor"
+            );
+        }
+    }
+
+    async fn round(&mut self) -> Result<()> {
+        self.write_refusals().await?;
+        while self.seal().await? {}
+        if self.beaten.is_none_or(|at| at.elapsed() >= self.settings.beat) {
+            self.ledger.beat(self.trail.writer(), self.trail.now()).await?;
+            self.beaten = Some(Instant::now());
+            self.look_after_the_dead().await?;
+        }
+        Ok(())
+    }
+
+    async fn take_leave(&mut self) -> Result<()> {
+        self.write_refusals().await?;
+        while self.seal().await? {}
+        if let Some(since) = self.trail.take_doubt(i64::MAX) {
+            self.settle(since).await?;
+            while self.seal().await? {}
+        }
+        tracing::info!(
+            writer = self.trail.writer(),
+            number = self.number,
+            digest = hex(self.previous),
+            "the head of this writer's audit trail"
+        );
+        self.ledger.beat(self.trail.writer(), 0).await
+    }
+
+    async fn write_refusals(&mut self) -> Result<()> {
+        self.unwritten.extend(self.trail.take_refusals());
+        self.unwritten.truncate(MAX_UNWRITTEN);
+        if self.unwritten.is_empty() {
+            return Ok(());
+        }
+        let stamp = |(event, outcome, count): &(Event, Outcome, i64)| {
+            self.trail.stamp_many(event, outcome, *count)
+        };
+        let events: Vec<Stamped> = self.unwritten.iter().map(stamp).collect();
+        if let Err(error) = self.ledger.record(&events).await {
+            // They may have been written all the same. Next time they are others.
+            self.trail.doubt();
+            return Err(error);
+        }
+        self.trail.committed(&events);
+        self.unwritten.clear();
+        Ok(())
+    }
+
+    /// Seals one block. True when there is enough for another.
+    async fn seal(&mut self) -> Result<bool> {
+        if self.unstored.is_none() {
+            let entries = self.trail.first_pending();
+            if entries.is_empty() && self.inherited.is_empty() {
+                return Ok(false);
+            }
+            self.unstored = Some(self.sign(entries).await?);
+        }
+        let Some((block, count)) = &self.unstored else { return Ok(false) };
+        self.ledger.append(block.clone()).await?;
+        self.number = block.number;
+        self.previous = block.digest.as_slice().try_into().map_err(Error::internal)?;
+        let more = self.trail.sealed(*count);
+        self.unstored = None;
+        for dead in std::mem::take(&mut self.inherited) {
+            self.ledger.end(&dead, self.trail.now()).await?;
+        }
+        Ok(more)
+    }
+
+    async fn sign(&self, entries: Vec<Entry>) -> Result<(audit_block::Model, usize)> {
+        let now = self.trail.now();
+        let mut links = self.ledger.heads(self.trail.writer(), now.saturating_sub(WINDOW)).await?;
+        for dead in &self.inherited {
+            if links.iter().all(|link| link.writer != *dead) {
+                links.extend(self.ledger.head(dead).await?);
+            }
+        }
+        let count = entries.len();
+        let block = Block {
+            writer: self.trail.writer().to_owned(),
+            number: self.number.saturating_add(1),
+            sealed_at: now,
+            previous: self.previous,
+            links,
+            entries,
+        };
+        let key_id = self.hsm.signing_key().id();
+        let mut hash = [0; 32];
+        hash.copy_from_slice(digest(&SHA256, &block.message(&key_id)).as_ref());
+        let signature = self.hsm.sign(hash).await?;
+        Ok((block.into_row(&key_id, signature), count))
+    }
+
+    /// Takes over what silent writers left, and looks for commits that are in doubt.
+    async fn look_after_the_dead(&mut self) -> Result<()> {
+        let silence = micros(self.settings.silence);
+        let deadline = self.trail.now().saturating_sub(silence);
+        for dead in self.ledger.dead(deadline).await? {
+            if dead.writer == self.trail.writer() || self.inherited.contains(&dead.writer) {
+                continue;
+            }
+            // One that took its leave has sealed everything; its head is linked all the same.
+            if dead.seen_at > 0 {
+                let since = dead.seen_at.saturating_sub(WINDOW);
+                let left = self.ledger.leftovers(&dead.writer, since).await?;
+                tracing::warn!(
+                    writer = dead.writer,
+                    events = left.len(),
+                    "sealing what a writer left"
+                );
+                self.trail.adopt(left);
+            }
+            self.inherited.push(dead.writer);
+        }
+        if let Some(since) = self.trail.take_doubt(deadline) {
+            self.settle(since).await?;
+        }
+        Ok(())
+    }
+
+    /// Seals those of this writer's own events whose commit was in doubt and happened.
+    async fn settle(&mut self, since: i64) -> Result<()> {
+        let writer = self.trail.writer().to_owned();
+        let left = self.ledger.leftovers(&writer, since.saturating_sub(WINDOW)).await;
+        if left.is_err() {
+            self.trail.doubt();
+        }
+        self.trail.adopt(left?);
+        Ok(())
+    }
+}
+
+fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+}

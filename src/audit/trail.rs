@@ -1,0 +1,167 @@
+//! The side of the trail that requests see: they stamp events and tell what was committed.
+
+use std::{
+    collections::{HashSet, VecDeque},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicI64, Ordering},
+    },
+};
+
+use tokio::sync::Notify;
+
+use super::{Entry, Event, Outcome, Stamped, event::Stamp, refusals::Refusals};
+use crate::{
+    clock::Clock,
+    error::{Error, Result},
+    ids::hex,
+};
+
+/// A handle on this replica's part of the trail; clones share it.
+#[derive(Clone)]
+pub struct Trail(Arc<Shared>);
+
+struct Shared {
+    writer: String,
+    clock: Clock,
+    enabled: bool,
+    backlog: usize,
+    pending: Mutex<VecDeque<Entry>>,
+    refusals: Mutex<Refusals>,
+    doubted_at: AtomicI64,
+    full: AtomicBool,
+    wake: Notify,
+}
+
+/// Entries that make a block worth sealing before its time.
+pub(super) const FULL_BLOCK: usize = 4096;
+
+impl Trail {
+    /// A trail of a new writer, which refuses work when `backlog` events wait to be sealed.
+    pub fn new(clock: Clock, enabled: bool, backlog: usize) -> Result<Self> {
+        let mut name = [0; 8];
+        aws_lc_rs::rand::fill(&mut name).map_err(|_| Error::internal("no random bytes"))?;
+        Ok(Self(Arc::new(Shared {
+            writer: hex(name),
+            clock,
+            enabled,
+            backlog,
+            pending: Mutex::default(),
+            refusals: Mutex::default(),
+            doubted_at: AtomicI64::new(0),
+            full: AtomicBool::new(false),
+            wake: Notify::new(),
+        })))
+    }
+
+    /// The name of this writer.
+    pub fn writer(&self) -> &str {
+        &self.0.writer
+    }
+
+    /// Whether what must be recorded may begin: `UNAVAILABLE` when sealing has fallen too far behind.
+    pub fn admit(&self) -> Result<()> {
+        if self.0.full.load(Ordering::Relaxed) {
+            return Err(Error::unavailable("the audit trail cannot be sealed"));
+        }
+        Ok(())
+    }
+
+    /// Gives `event` its id, its time and its digest; none when nothing is recorded.
+    pub fn stamp(&self, event: &Event, outcome: Outcome) -> Option<Stamped> {
+        self.0.enabled.then(|| self.stamp_many(event, outcome, 1))
+    }
+
+    pub(super) fn stamp_many(&self, event: &Event, outcome: Outcome, count: i64) -> Stamped {
+        let at = self.0.clock.now().as_micros();
+        let stamp = Stamp { id: event_id(at), at, writer: &self.0.writer };
+        Stamped::new(event, stamp, outcome, count)
+    }
+
+    /// These events are committed: the next block seals them.
+    pub fn committed<'e>(&self, events: impl IntoIterator<Item = &'e Stamped>) {
+        let mut pending = self.pending();
+        let before = pending.len();
+        pending.extend(events.into_iter().filter_map(Stamped::entry));
+        if pending.len() > self.0.backlog {
+            self.0.full.store(true, Ordering::Relaxed);
+        }
+        if before < FULL_BLOCK && pending.len() >= FULL_BLOCK {
+            self.0.wake.notify_one();
+        }
+    }
+
+    /// Whether a commit happened is not known: the sealer will look.
+    pub fn doubt(&self) {
+        let now = self.0.clock.now().as_micros();
+        let _ = self.0.doubted_at.compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed);
+    }
+
+    /// Something was refused, or failed: it is counted now and written within a second.
+    pub fn refuse(&self, event: Event, outcome: Outcome) {
+        if self.0.enabled {
+            lock(&self.0.refusals).add(event, outcome);
+        }
+    }
+
+    pub(super) fn take_refusals(&self) -> Vec<(Event, Outcome, i64)> {
+        lock(&self.0.refusals).take()
+    }
+
+    /// Since when there is a doubt, if there is one; it is settled by asking.
+    pub(super) fn take_doubt(&self, older_than: i64) -> Option<i64> {
+        let at = self.0.doubted_at.load(Ordering::Relaxed);
+        (at != 0 && at < older_than).then(|| self.0.doubted_at.swap(0, Ordering::Relaxed))
+    }
+
+    pub(super) fn first_pending(&self) -> Vec<Entry> {
+        self.pending().iter().take(FULL_BLOCK).copied().collect()
+    }
+
+    /// Takes `entries` over, but for those that wait already.
+    pub(super) fn adopt(&self, entries: Vec<Entry>) {
+        let mut pending = self.pending();
+        let known: HashSet<[u8; 16]> = pending.iter().map(|entry| entry.id).collect();
+        pending.extend(entries.into_iter().filter(|entry| !known.contains(&entry.id)));
+    }
+
+    /// The oldest `count` entries are sealed. True when a whole block's worth waits still.
+    pub(super) fn sealed(&self, count: usize) -> bool {
+        let mut pending = self.pending();
+        let count = count.min(pending.len());
+        pending.drain(..count);
+        if pending.len() <= self.0.backlog / 2 {
+            self.0.full.store(false, Ordering::Relaxed);
+        }
+        pending.len() >= FULL_BLOCK
+    }
+
+    pub(super) async fn woken(&self) {
+        self.0.wake.notified().await;
+    }
+
+    pub(super) fn now(&self) -> i64 {
+        self.0.clock.now().as_micros()
+    }
+
+    fn pending(&self) -> MutexGuard<'_, VecDeque<Entry>> {
+        lock(&self.0.pending)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A UUID of version 7 (RFC 9562 §5.7), with the microseconds in the bits behind the milliseconds (§6.2, method 3).
+fn event_id(at: i64) -> [u8; 16] {
+    let micros = u64::try_from(at).unwrap_or_default();
+    let fraction = u16::try_from((micros % 1_000) * 4_096 / 1_000).unwrap_or_default();
+    let mut random = [0; 10];
+    // A clash would fail on the primary key, and lose nothing.
+    let _ = aws_lc_rs::rand::fill(&mut random);
+    let [high, low] = fraction.to_be_bytes();
+    let [first, second, ..] = &mut random;
+    (*first, *second) = (high, low);
+    uuid::Builder::from_unix_timestamp_millis(micros / 1_000, &random).into_uuid().into_bytes()
+}

@@ -1,0 +1,143 @@
+//! What an operation does to what, and what a token's `scope` claim lets through.
+
+use crate::ids::UserSecretId;
+
+/// What an operation does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Verb {
+    /// Create a user secret.
+    Create,
+    /// Read the metadata of one.
+    Get,
+    /// Read the metadata of many.
+    List,
+    /// Change the metadata of one.
+    Update,
+    /// Replace the data of one.
+    UpdateData,
+    /// Remove one.
+    Delete,
+    /// Read the data of one.
+    GetData,
+    /// Look at a domain.
+    GetDomain,
+    /// Read the audit trail of a domain.
+    ListAuditEvents,
+}
+
+/// An operation on its way to the gate: what is done, and to which secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Intent {
+    /// What is done.
+    pub verb: Verb,
+    /// To which secret, if to one that can exist.
+    pub secret: Option<UserSecretId>,
+}
+
+impl Intent {
+    /// Something done to secret `id`. What is no id of ours does not exist, and only the gate says so.
+    pub fn on(verb: Verb, id: &str) -> Self {
+        Self { verb, secret: UserSecretId::parse(id) }
+    }
+}
+
+impl From<Verb> for Intent {
+    fn from(verb: Verb) -> Self {
+        Self { verb, secret: None }
+    }
+}
+
+impl Verb {
+    /// The verb as the audit trail names it, after the original's methods.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Create => "UserSecret.create",
+            Self::Get => "UserSecret.get",
+            Self::List => "UserSecret.list",
+            Self::Update => "UserSecret.update",
+            Self::UpdateData => "UserSecret.update_data",
+            Self::Delete => "UserSecret.delete",
+            Self::GetData => "UserSecret.get_data",
+            Self::GetDomain => "Domain.get",
+            Self::ListAuditEvents => "AuditEvent.list",
+        }
+    }
+
+    /// Whether every success and every failure is recorded, and not refusals alone.
+    pub const fn is_recorded(self) -> bool {
+        match self {
+            Self::Create | Self::Update | Self::UpdateData | Self::Delete | Self::GetData => true,
+            Self::Get | Self::List | Self::GetDomain | Self::ListAuditEvents => false,
+        }
+    }
+
+    /// The grant that a token must carry for this.
+    pub const fn grant(self) -> Grant {
+        match self {
+            Self::Get | Self::List | Self::GetData | Self::GetDomain | Self::ListAuditEvents => {
+                Grant::Read
+            }
+            Self::Create | Self::Update | Self::UpdateData | Self::Delete => Grant::Write,
+        }
+    }
+}
+
+/// What a token carries, after the original's permission names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Grant {
+    /// Queries, and the reveal.
+    Read,
+    /// Every mutation.
+    Write,
+}
+
+impl Grant {
+    /// Both, in the order in which they are shown.
+    pub const ALL: [Self; 2] = [Self::Read, Self::Write];
+
+    /// The name of the grant.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Read => "secret:UserSecret.read",
+            Self::Write => "secret:UserSecret.write",
+        }
+    }
+
+    /// The grants that a `scope` claim gives (RFC 8693 §4.2).
+    ///
+    /// Entries that do not begin with `secret:` are other services' business. An
+    /// entry grants what it is a prefix of; no entry means no restriction.
+    pub fn from_scope(scope: &str) -> Vec<Self> {
+        let entries: Vec<&str> =
+            scope.split(' ').filter(|entry| entry.starts_with("secret:")).collect();
+        Self::ALL
+            .into_iter()
+            .filter(|grant| {
+                entries.is_empty() || entries.iter().any(|entry| grant.as_str().starts_with(entry))
+            })
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scopes() {
+        let cases: [(&str, &[Grant]); 9] = [
+            ("", &Grant::ALL),
+            ("openid email", &Grant::ALL),
+            ("secret:", &Grant::ALL),
+            ("secret:UserSecret", &Grant::ALL),
+            ("secret:UserSecret.read", &[Grant::Read]),
+            ("openid secret:UserSecret.write", &[Grant::Write]),
+            ("secret:UserSecret.read secret:UserSecret.write", &Grant::ALL),
+            ("secret:*", &[]),
+            ("secret:UserSecret.readonly", &[]),
+        ];
+        for (scope, grants) in cases {
+            assert_eq!(Grant::from_scope(scope), grants, "{scope:?}");
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! Connections to the database, on SQLite and PostgreSQL, and what its errors mean.
+//!
+//! It knows no row. The store and the audit trail read and write through it, and
+//! on PostgreSQL every transaction of theirs begins by naming its domain, which
+//! is all that row-level security then lets it see.
+
+mod failure;
+mod fence;
+mod migrate;
+mod settings;
+mod transaction;
+
+pub(crate) use failure::failed_raw;
+pub use failure::{failed, is_unique_violation};
+pub use migrate::{create_roles, migrate};
+pub use settings::{DatabaseSettings, DatabaseUrl};
+
+use std::time::Duration;
+
+use sea_orm::{ConnectionTrait as _, DatabaseConnection};
+use tokio_util::task::TaskTracker;
+
+use crate::error::Result;
+
+/// The database behind the service; clones share its connections.
+#[derive(Clone)]
+pub struct Database {
+    engine: Engine,
+    /// How long a statement may take, waiting for a connection included.
+    patience: Duration,
+    /// Transactions under way; draining waits for them.
+    tasks: TaskTracker,
+}
+
+/// The two engines, where they differ.
+#[derive(Clone)]
+pub enum Engine {
+    /// Connections to read with, and the one to write with: SQLite has a single
+    /// writer, and a queue before it is fairer than its busy loop.
+    Sqlite {
+        /// For reading.
+        read: DatabaseConnection,
+        /// For writing.
+        write: DatabaseConnection,
+    },
+    /// One pool, whose role owns nothing and sees the domain that is set.
+    Postgres(DatabaseConnection),
+}
+
+impl Database {
+    /// Connects as the service's role, to a database whose migrations have run.
+    ///
+    /// A PostgreSQL role that could see across domains is refused.
+    pub async fn connect(settings: &DatabaseSettings) -> Result<Self> {
+        let engine = match &settings.url {
+            DatabaseUrl::Sqlite(_) => Engine::Sqlite {
+                write: settings.open(&settings.url, 1).await?,
+                read: settings.open(&settings.url, settings.max_connections).await?,
+            },
+            DatabaseUrl::Postgres(_) => {
+                let pool = settings.open(&settings.url, settings.max_connections).await?;
+                fence::refuse_a_role_that_could_bypass(&pool).await?;
+                Engine::Postgres(pool)
+            }
+        };
+        let patience = settings.acquire_timeout.saturating_add(settings.statement_timeout);
+        Ok(Self { engine, patience, tasks: TaskTracker::new() })
+    }
+
+    /// A connection as the owner of the tables, who sees every domain: for commands, never for requests.
+    pub async fn owner(settings: &DatabaseSettings) -> Result<DatabaseConnection> {
+        settings.open(settings.owner()?, 4).await
+    }
+
+    /// Whether every migration has been applied.
+    pub async fn is_current(&self) -> Result<bool> {
+        migrate::is_current(self.reader()).await
+    }
+
+    /// Proves that the database answers.
+    pub async fn probe(&self) -> Result<()> {
+        self.reader().execute_unprepared("SELECT 1").await.map(|_| ()).map_err(failed)
+    }
+
+    /// The engine.
+    pub const fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// How long a statement may take, waiting for a connection included.
+    pub const fn patience(&self) -> Duration {
+        self.patience
+    }
+
+    /// Where background work runs that a drain must wait for.
+    pub const fn tasks(&self) -> &TaskTracker {
+        &self.tasks
+    }
+
+    /// Waits until every transaction has ended.
+    pub async fn drain(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    /// A connection for what has no domain.
+    pub const fn reader(&self) -> &DatabaseConnection {
+        match &self.engine {
+            Engine::Sqlite { read, .. } => read,
+            Engine::Postgres(pool) => pool,
+        }
+    }
+
+    /// A connection for writing what has no domain.
+    pub const fn writer(&self) -> &DatabaseConnection {
+        match &self.engine {
+            Engine::Sqlite { write, .. } => write,
+            Engine::Postgres(pool) => pool,
+        }
+    }
+}

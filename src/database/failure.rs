@@ -1,0 +1,61 @@
+//! What a database error means for a caller: away, or a defect.
+
+use sea_orm::{
+    DbErr, RuntimeErr, SqlErr,
+    sqlx::{self, error::DatabaseError},
+};
+
+use crate::error::Error;
+
+/// SQLSTATE classes and codes of PostgreSQL after which trying again may help:
+/// connection, resources, operator, rollback; a lock that was not free.
+const TRANSIENT: [&str; 5] = ["08", "40", "53", "57", "55P03"];
+
+/// Primary result codes of SQLite after which trying again may help: busy, locked, I/O, full, cannot open.
+const TRANSIENT_SQLITE: [u8; 5] = [5, 6, 10, 13, 14];
+
+/// A database error as callers may see it.
+pub fn failed(error: DbErr) -> Error {
+    let away = match &error {
+        DbErr::ConnectionAcquire(_) => true,
+        DbErr::Conn(RuntimeErr::SqlxError(cause))
+        | DbErr::Exec(RuntimeErr::SqlxError(cause))
+        | DbErr::Query(RuntimeErr::SqlxError(cause)) => is_transient(cause),
+        _ => false,
+    };
+    if away { Error::unavailable(error) } else { Error::internal(error) }
+}
+
+/// The same of an error that did not pass through the ORM.
+pub(crate) fn failed_raw(error: sqlx::Error) -> Error {
+    if is_transient(&error) { Error::unavailable(error) } else { Error::internal(error) }
+}
+
+fn is_transient(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::Protocol(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed => true,
+        sqlx::Error::Database(answer) => is_transient_answer(answer.as_ref()),
+        _ => false,
+    }
+}
+
+fn is_transient_answer(answer: &dyn DatabaseError) -> bool {
+    let Some(code) = answer.code() else { return false };
+    match code.parse::<u32>() {
+        // SQLite's codes are numbers of up to four digits, the primary one in the lowest byte.
+        Ok(number) if code.len() < 5 => {
+            TRANSIENT_SQLITE.iter().any(|primary| number & 0xff == u32::from(*primary))
+        }
+        _ => TRANSIENT.iter().any(|class| code.starts_with(class)),
+    }
+}
+
+/// A unique key is taken.
+pub fn is_unique_violation(error: &DbErr) -> bool {
+    matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_)))
+}

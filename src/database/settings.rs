@@ -1,0 +1,140 @@
+//! Where the database is, and how its connections are made.
+
+use std::time::Duration;
+
+use sea_orm::{
+    DatabaseConnection, SqlxPostgresConnector, SqlxSqliteConnector,
+    sqlx::{
+        self, ConnectOptions as _, Connection as _,
+        pool::PoolOptions,
+        postgres::PgConnectOptions,
+        sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
+    },
+};
+
+use super::failed_raw;
+use crate::error::{Error, Result};
+
+/// The address of a database. It may hold a password, so it does not print.
+#[derive(Clone, PartialEq, Eq)]
+pub enum DatabaseUrl {
+    /// `sqlite://PATH`
+    Sqlite(String),
+    /// `postgres://…`
+    Postgres(url::Url),
+}
+
+impl DatabaseUrl {
+    /// Reads `text`; the error is the rule that it breaks.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        if text.starts_with("sqlite:") {
+            return Ok(Self::Sqlite(text.to_owned()));
+        }
+        match url::Url::parse(text) {
+            Ok(url) if ["postgres", "postgresql"].contains(&url.scheme()) => {
+                if url.username().is_empty() {
+                    return Err("must name its role: postgres://ROLE:PASSWORD@HOST/DATABASE");
+                }
+                Ok(Self::Postgres(url))
+            }
+            _ => Err("must begin with sqlite:// or postgres://"),
+        }
+    }
+
+    /// The address as drivers read it.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Sqlite(text) => text,
+            Self::Postgres(url) => url.as_str(),
+        }
+    }
+}
+
+/// Where the database is and how many connections it gets.
+#[derive(Clone)]
+pub struct DatabaseSettings {
+    /// As whom the service connects.
+    pub url: DatabaseUrl,
+    /// As whom migrations and commands connect, on PostgreSQL: the owner of the tables.
+    pub admin_url: Option<DatabaseUrl>,
+    /// The most connections.
+    pub max_connections: u32,
+    /// How long a request waits for a connection, and SQLite for its lock.
+    pub acquire_timeout: Duration,
+    /// How long PostgreSQL works on a statement, its waiting for locks included.
+    pub statement_timeout: Duration,
+}
+
+/// Connections that have idled for longer are tried before they are used.
+const IDLE: Duration = Duration::from_secs(1);
+
+impl DatabaseSettings {
+    /// As whom migrations and commands connect.
+    pub(super) fn owner(&self) -> Result<&DatabaseUrl> {
+        match (&self.url, &self.admin_url) {
+            (DatabaseUrl::Sqlite(_), _) => Ok(&self.url),
+            (DatabaseUrl::Postgres(_), Some(owner)) => Ok(owner),
+            (DatabaseUrl::Postgres(_), None) => {
+                Err(Error::internal("database.admin_url: must name the owner of the tables"))
+            }
+        }
+    }
+
+    /// Opens a pool of at most `most` connections.
+    ///
+    /// Not through the ORM's own connector, which writes the address into its spans.
+    /// Statements are not logged here: the request that runs them is, without values.
+    pub(super) async fn open(&self, url: &DatabaseUrl, most: u32) -> Result<DatabaseConnection> {
+        match url {
+            DatabaseUrl::Sqlite(url) => {
+                let options = self.sqlite(url).map_err(failed_raw)?;
+                let pool = self.pool(most).connect_with(options).await.map_err(failed_raw)?;
+                Ok(SqlxSqliteConnector::from_sqlx_sqlite_pool(pool))
+            }
+            DatabaseUrl::Postgres(url) => {
+                let options = self.postgres(url.as_str()).map_err(failed_raw)?;
+                let pool = self.pool::<sqlx::Postgres>(most).before_acquire(|connection, about| {
+                    Box::pin(
+                        async move { Ok(about.idle_for < IDLE || connection.ping().await.is_ok()) },
+                    )
+                });
+                let pool = pool.connect_with(options).await.map_err(failed_raw)?;
+                Ok(SqlxPostgresConnector::from_sqlx_postgres_pool(pool))
+            }
+        }
+    }
+
+    fn pool<D: sqlx::Database>(&self, most: u32) -> PoolOptions<D> {
+        PoolOptions::new()
+            .max_connections(most)
+            .acquire_timeout(self.acquire_timeout)
+            .test_before_acquire(false)
+    }
+
+    fn sqlite(&self, url: &str) -> sqlx::Result<SqliteConnectOptions> {
+        Ok(url
+            .parse::<SqliteConnectOptions>()?
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            // An acknowledged write survives a power cut.
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(self.acquire_timeout)
+            // A deleted envelope leaves no copy in a free page.
+            .pragma("secure_delete", "ON")
+            .disable_statement_logging())
+    }
+
+    fn postgres(&self, url: &str) -> sqlx::Result<PgConnectOptions> {
+        let timeout = self.statement_timeout.as_millis().to_string();
+        Ok(url
+            .parse::<PgConnectOptions>()?
+            .application_name("usersecret")
+            .options([
+                ("statement_timeout", timeout.as_str()),
+                // A replica that died in the middle must not hold its locks for long.
+                ("idle_in_transaction_session_timeout", timeout.as_str()),
+            ])
+            .disable_statement_logging())
+    }
+}

@@ -1,0 +1,64 @@
+//! One transaction within one domain.
+
+use futures_util::future::BoxFuture;
+use sea_orm::{
+    ConnectionTrait as _, DatabaseTransaction, SqliteTransactionMode, Statement,
+    TransactionOptions, TransactionTrait as _,
+};
+
+use super::{Database, Engine, failed};
+use crate::{error::Result, ids::DomainId};
+
+impl Database {
+    /// Begins a transaction that reads one snapshot of one domain.
+    ///
+    /// It is for reading: dropping it rolls it back, also in the middle of a statement.
+    pub async fn begin_read(&self, domain: &DomainId) -> Result<DatabaseTransaction> {
+        let transaction = self.reader().begin().await.map_err(failed)?;
+        self.enter(&transaction, domain).await?;
+        Ok(transaction)
+    }
+
+    /// Runs `work` in a transaction within `domain`, and commits if it succeeds.
+    ///
+    /// To be called on a task that nobody drops.
+    pub async fn write<T>(
+        &self,
+        domain: &DomainId,
+        work: impl for<'t> FnOnce(&'t DatabaseTransaction) -> BoxFuture<'t, Result<T>> + Send,
+    ) -> Result<T> {
+        let transaction = self.begin_write().await?;
+        self.enter(&transaction, domain).await?;
+        match work(&transaction).await {
+            Ok(value) => transaction.commit().await.map_err(failed).map(|()| value),
+            Err(error) => {
+                // Where the connection is gone, so is the transaction.
+                let _ = transaction.rollback().await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Begins a transaction that writes; on PostgreSQL it sees no domain yet.
+    pub async fn begin_write(&self) -> Result<DatabaseTransaction> {
+        // SQLite: take the write lock at once. A deferred one could fail half-way.
+        let options = TransactionOptions {
+            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+            ..TransactionOptions::default()
+        };
+        self.writer().begin_with_options(options).await.map_err(failed)
+    }
+
+    /// Names the domain that row-level security shows, until the transaction ends.
+    async fn enter(&self, transaction: &DatabaseTransaction, domain: &DomainId) -> Result<()> {
+        if matches!(self.engine, Engine::Sqlite { .. }) {
+            return Ok(());
+        }
+        let name = Statement::from_sql_and_values(
+            transaction.get_database_backend(),
+            "SELECT set_config('usersecret.domain', $1, true)",
+            [domain.as_str().into()],
+        );
+        transaction.execute_raw(name).await.map_err(failed).map(|_| ())
+    }
+}

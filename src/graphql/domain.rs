@@ -1,0 +1,160 @@
+//! A domain, as its administrators and systems see it.
+
+use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{Fault, InContext as _, connection::PageInfo};
+use crate::{
+    error::Error,
+    ids::DomainId,
+    query::{DEFAULT_PAGE, MAX_PAGE},
+    service::{AuditEvent as Event, AuditFilter, AuditPage},
+};
+
+/// A domain, which is a tenant.
+pub(super) struct Domain(pub(super) DomainId);
+
+/// A domain, which is a tenant.
+#[Object]
+impl Domain {
+    /// Its id.
+    async fn domain_id(&self) -> ID {
+        ID(self.0.to_string())
+    }
+
+    /// The domain's audit trail, newest first.
+    async fn audit_events(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which events.")] filter: Option<AuditEventFilterInput>,
+        #[graphql(desc = "How many, at most 100; 20 when nothing is said.")] first: Option<i32>,
+        #[graphql(desc = "Events older than the one with this cursor.")] after: Option<String>,
+    ) -> Result<AuditEventConnection, Fault> {
+        let limit = match first.map(u64::try_from) {
+            None => DEFAULT_PAGE,
+            Some(Ok(limit)) if limit <= MAX_PAGE => limit,
+            Some(_) => return Err(Error::invalid("first", "must be 0 to 100").into()),
+        };
+        let after = after
+            .map(|text| Uuid::parse_str(&text))
+            .transpose()
+            .map_err(|_| Error::invalid("after", "must be a cursor of this list"))?;
+        let filter = filter.unwrap_or_default().into();
+        let domain = self.0.clone();
+        let page = ctx.service()?.audit_events(ctx.caller()?, domain, filter, limit, after).await?;
+        Ok(AuditEventConnection::of(page, after.is_some()))
+    }
+}
+
+/// Which events are shown; what is left out does not matter.
+#[derive(InputObject, Default)]
+struct AuditEventFilterInput {
+    /// From this moment on, to the millisecond.
+    since: Option<OffsetDateTime>,
+    /// Before this moment, to the millisecond.
+    until: Option<OffsetDateTime>,
+    /// Of this user.
+    user_id: Option<ID>,
+    /// Of this operation, such as `UserSecret.get_data`.
+    operation: Option<String>,
+    /// On this secret.
+    user_secret_id: Option<ID>,
+    /// With this outcome, such as `granted` or `PERMISSION_DENIED`.
+    outcome: Option<String>,
+}
+
+impl From<AuditEventFilterInput> for AuditFilter {
+    fn from(input: AuditEventFilterInput) -> Self {
+        Self {
+            since: input.since.map(Into::into),
+            until: input.until.map(Into::into),
+            user_id: input.user_id.map(|id| id.0),
+            operation: input.operation,
+            user_secret_id: input.user_secret_id.map(|id| id.0),
+            outcome: input.outcome,
+        }
+    }
+}
+
+/// A page of the audit trail.
+#[derive(SimpleObject)]
+struct AuditEventConnection {
+    /// The events with their cursors.
+    edges: Vec<AuditEventEdge>,
+    /// The events alone.
+    nodes: Vec<AuditEvent>,
+    /// Where the page lies.
+    page_info: PageInfo,
+}
+
+/// An event and its place.
+#[derive(SimpleObject)]
+struct AuditEventEdge {
+    /// The event.
+    node: AuditEvent,
+    /// Its place, for `after`.
+    cursor: String,
+}
+
+/// Something that happened. Never data, and never what somebody searched for.
+#[derive(SimpleObject, Clone)]
+struct AuditEvent {
+    /// Rises with time.
+    event_id: ID,
+    /// When it happened.
+    at: OffsetDateTime,
+    /// Who called; null for SYSTEM.
+    user_id: Option<ID>,
+    /// In which role; `NONE` where nobody was known.
+    role: String,
+    /// With which token, by its `jti`.
+    token_id: Option<String>,
+    /// From which address.
+    address: Option<String>,
+    /// In which trace, which the answer's `x-trace-id` named.
+    trace_id: Option<String>,
+    /// What was asked, such as `UserSecret.create`.
+    operation: String,
+    /// Of which secret.
+    user_secret_id: Option<ID>,
+    /// `ok` or `granted`, `not_found`, or the code of the error.
+    outcome: String,
+    /// How many refusals of this kind the event stands for.
+    count: i32,
+}
+
+impl AuditEventConnection {
+    fn of(page: AuditPage, has_previous_page: bool) -> Self {
+        let edges: Vec<AuditEventEdge> = page
+            .events
+            .into_iter()
+            .map(|event| AuditEventEdge { cursor: event.id.to_string(), node: event.into() })
+            .collect();
+        let page_info = PageInfo {
+            has_previous_page,
+            has_next_page: page.has_next,
+            start_cursor: edges.first().map(|edge| edge.cursor.clone()),
+            end_cursor: edges.last().map(|edge| edge.cursor.clone()),
+        };
+        Self { nodes: edges.iter().map(|edge| edge.node.clone()).collect(), edges, page_info }
+    }
+}
+
+impl From<Event> for AuditEvent {
+    fn from(event: Event) -> Self {
+        Self {
+            event_id: ID(event.id.to_string()),
+            at: event.at.into(),
+            user_id: event.user_id.map(ID),
+            role: event.role,
+            token_id: event.token_id,
+            address: event.address,
+            trace_id: event.trace_id,
+            operation: event.operation,
+            user_secret_id: event.user_secret_id.map(ID),
+            outcome: event.outcome,
+            count: i32::try_from(event.count).unwrap_or(i32::MAX),
+        }
+    }
+}

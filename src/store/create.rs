@@ -1,0 +1,241 @@
+//! Storing a new secret.
+
+use ::entity::{audit_event, user_secret, user_secret_version};
+use sea_orm::{
+    ColumnTrait as _, ConnectionTrait, EntityTrait as _, IntoActiveModel as _, QueryFilter as _,
+    sea_query::OnConflict,
+    sqlx::{self, Row as _},
+};
+use serde_json::{Map, Value};
+
+use super::{
+    Store, UserSecret,
+    batch::{Lane, Work},
+    change::{search_text, version_row},
+    domain::is_stored,
+    find::place,
+    user_secret::select_in,
+};
+use crate::{
+    audit::{EventArrays, Stamped, Trail},
+    auth::Scope,
+    clock::Timestamp,
+    crypto::{Envelope, Kek},
+    database::{Engine, failed, failed_raw},
+    error::{Error, Result},
+    ids::{DataVersion, DomainId, UserId, UserSecretId},
+};
+
+/// A secret to be created.
+#[derive(Clone)]
+pub struct NewRow {
+    /// Its id.
+    pub id: UserSecretId,
+    /// Its owner.
+    pub user_id: UserId,
+    /// Its name.
+    pub name: String,
+    /// The kind of credential.
+    pub schema_id: Option<String>,
+    /// Its tags.
+    pub tags: Map<String, Value>,
+    /// When its data ceases to be revealed.
+    pub expires_at: Option<Timestamp>,
+    /// The caller's name for this creation, and the digest of what it asked for.
+    pub idempotency: Option<(String, Vec<u8>)>,
+    /// Version 1 of its data.
+    pub envelope: Envelope,
+    /// The KEK that it is sealed under.
+    pub kek: Kek,
+}
+
+/// What came of a creation.
+pub enum Inserted {
+    /// It is stored.
+    Created(Box<UserSecret>),
+    /// The id or the idempotency key is taken.
+    Taken,
+    /// The KEK is not the one that is stored.
+    StaleKek,
+}
+
+impl Store {
+    /// Stores a new secret.
+    pub async fn insert(&self, scope: &Scope, new: NewRow) -> Result<Inserted> {
+        let now = self.now().as_micros();
+        let (key, digest) = new.idempotency.unzip();
+        let row = user_secret::Model {
+            domain_id: scope.domain().to_string(),
+            user_secret_id: new.id.to_string(),
+            user_id: new.user_id.to_string(),
+            search_text: search_text(&new.id, &new.name, new.schema_id.as_deref(), None),
+            name: new.name,
+            schema_id: new.schema_id,
+            provider: None,
+            tags: Value::Object(new.tags),
+            version: 1,
+            revision: 1,
+            expires_at: new.expires_at.map(Timestamp::as_micros),
+            created_at: now,
+            updated_at: now,
+            position: self.next_position(),
+            idempotency_key: key,
+            idempotency_digest: digest,
+        };
+        let event = self.trail.stamp(&scope.event().on(&new.id), "ok");
+        let job = Newcomer {
+            domain: scope.domain().clone(),
+            id: new.id,
+            row: row.clone(),
+            envelope: new.envelope,
+            kek: new.kek,
+            event,
+        };
+        match self.creates.ask(job).await? {
+            Fate::Created => Ok(Inserted::Created(Box::new(row.try_into()?))),
+            Fate::Taken => Ok(Inserted::Taken),
+            Fate::StaleKek => {
+                self.keks.invalidate(scope.domain());
+                Ok(Inserted::StaleKek)
+            }
+        }
+    }
+
+    /// The secret that the caller created under `key` before, with the digest of what was asked.
+    pub async fn find_by_idempotency_key(
+        &self,
+        scope: &Scope,
+        key: &str,
+    ) -> Result<Option<(UserSecret, Vec<u8>)>> {
+        let snapshot = self.database.begin_read(scope.domain()).await?;
+        let row = select_in(scope)
+            .filter(user_secret::Column::IdempotencyKey.eq(key))
+            .one(&snapshot)
+            .await
+            .map_err(failed)?;
+        row.map(|mut row| {
+            let digest = row.idempotency_digest.take().unwrap_or_default();
+            UserSecret::try_from(row).map(|secret| (secret, digest))
+        })
+        .transpose()
+    }
+}
+
+/// Stores many new secrets in one commit.
+pub(super) struct Create {
+    pub(super) trail: Trail,
+}
+
+/// A secret that somebody creates.
+pub(super) struct Newcomer {
+    domain: DomainId,
+    id: UserSecretId,
+    row: user_secret::Model,
+    envelope: Envelope,
+    kek: Kek,
+    event: Option<Stamped>,
+}
+
+/// What became of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fate {
+    Created,
+    Taken,
+    StaleKek,
+}
+
+impl Work for Create {
+    type Job = Newcomer;
+    type Answer = Fate;
+
+    async fn run(&self, lane: &mut Lane, jobs: &[Newcomer]) -> Result<Vec<Fate>> {
+        let fates = match lane.database.engine() {
+            Engine::Sqlite { .. } => one_transaction(lane, jobs).await,
+            Engine::Postgres(_) => one_statement(lane, jobs).await,
+        };
+        // Without an answer the events may be there or not.
+        let fates = fates.inspect_err(|_| self.trail.doubt())?;
+        let created = jobs.iter().zip(&fates).filter(|(_, fate)| **fate == Fate::Created);
+        self.trail.committed(created.filter_map(|(job, _)| job.event.as_ref()));
+        Ok(fates)
+    }
+}
+
+async fn one_statement(lane: &mut Lane, jobs: &[Newcomer]) -> Result<Vec<Fate>> {
+    fn column<'j, T>(jobs: &'j [Newcomer], of: impl Fn(&'j Newcomer) -> T) -> Vec<T> {
+        jobs.iter().map(of).collect()
+    }
+    let events: EventArrays = jobs.iter().map(|job| job.event.as_ref()).collect();
+    let call = sqlx::query(
+        "SELECT * FROM usersecret_create($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16,
+            $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30)",
+    )
+    .bind(column(jobs, |job| job.domain.as_str()))
+    .bind(column(jobs, |job| job.id.as_str()))
+    .bind(column(jobs, |job| job.row.user_id.as_str()))
+    .bind(column(jobs, |job| job.row.name.as_str()))
+    .bind(column(jobs, |job| job.row.schema_id.as_deref()))
+    .bind(column(jobs, |job| job.row.tags.to_string()))
+    .bind(column(jobs, |job| job.row.search_text.as_str()))
+    .bind(column(jobs, |job| job.row.expires_at))
+    .bind(column(jobs, |job| job.row.created_at))
+    .bind(column(jobs, |job| job.row.position))
+    .bind(column(jobs, |job| job.row.idempotency_key.as_deref()))
+    .bind(column(jobs, |job| job.row.idempotency_digest.as_deref()))
+    .bind(column(jobs, |job| job.kek.version.0))
+    .bind(column(jobs, |job| job.kek.blob.as_slice()))
+    .bind(column(jobs, |job| job.kek.binding.as_slice()))
+    .bind(column(jobs, |job| &job.envelope.dek()[..]))
+    .bind(column(jobs, |job| job.envelope.document()));
+    let rows = events.bind(call).fetch_all(lane.postgres().await?).await.map_err(failed_raw)?;
+    let mut fates: Vec<Option<Fate>> = jobs.iter().map(|_| None).collect();
+    for row in rows {
+        let fate =
+            fates.get_mut(place(&row)?).ok_or_else(|| Error::internal("a row for nobody"))?;
+        *fate = match row.try_get("outcome").map_err(failed_raw)? {
+            "created" => Some(Fate::Created),
+            "taken" => Some(Fate::Taken),
+            "kek" => Some(Fate::StaleKek),
+            _ => None,
+        };
+    }
+    let fates: Option<Vec<Fate>> = fates.into_iter().collect();
+    fates.ok_or_else(|| Error::internal("a creation without an outcome"))
+}
+
+async fn one_transaction(lane: &Lane, jobs: &[Newcomer]) -> Result<Vec<Fate>> {
+    let transaction = lane.database.begin_write().await?;
+    let mut fates = Vec::with_capacity(jobs.len());
+    for job in jobs {
+        fates.push(insert(&transaction, job).await?);
+    }
+    transaction.commit().await.map_err(failed)?;
+    Ok(fates)
+}
+
+async fn insert(transaction: &impl ConnectionTrait, job: &Newcomer) -> Result<Fate> {
+    if !is_stored(transaction, &job.domain, &job.kek).await? {
+        return Ok(Fate::StaleKek);
+    }
+    let inserted = user_secret::Entity::insert(job.row.clone().into_active_model())
+        .on_conflict(OnConflict::new().do_nothing().to_owned())
+        .exec_without_returning(transaction)
+        .await
+        .map_err(failed)?;
+    if inserted == 0 {
+        return Ok(Fate::Taken);
+    }
+    let version =
+        version_row(&job.domain, &job.id, DataVersion(1), &job.envelope, job.row.created_at);
+    user_secret_version::Entity::insert(version)
+        .exec_without_returning(transaction)
+        .await
+        .map_err(failed)?;
+    if let Some(event) = &job.event {
+        audit_event::Entity::insert(event.row().clone().into_active_model())
+            .exec_without_returning(transaction)
+            .await
+            .map_err(failed)?;
+    }
+    Ok(Fate::Created)
+}
