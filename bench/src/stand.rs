@@ -60,6 +60,10 @@ impl Prepared {
             cluster.drop_security(variant.tag())?;
         }
         let dataset = Dataset::prepare(&service).await?;
+        if let Some(cluster) = cluster {
+            // Autovacuum does this within minutes. Until then plans are made without statistics.
+            cluster.sql(variant.tag(), "VACUUM ANALYZE")?;
+        }
         Ok(Self { service, dataset, variant })
     }
 }

@@ -1,4 +1,5 @@
--- Copies of the service's tables with their keys and indexes, without foreign keys.
+-- Copies of the service's tables with their keys and indexes, without foreign keys;
+-- an audit event is one text of its length, and has no index by time.
 CREATE TABLE user_secrets (
     domain_id text NOT NULL,
     user_secret_id text NOT NULL,
