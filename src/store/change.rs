@@ -1,7 +1,6 @@
 //! Changing and removing a secret, each in one transaction with its audit event.
 
-use ::entity::{audit_event, user_secret, user_secret_version};
-use futures_util::future::BoxFuture;
+use ::entity::{user_secret, user_secret_version};
 use sea_orm::{
     ActiveModelTrait as _, ActiveValue::Set, ColumnTrait as _, DatabaseTransaction,
     EntityTrait as _, IntoActiveModel as _, QueryFilter as _, QuerySelect as _,
@@ -14,7 +13,6 @@ use super::{
     user_secret::{find_row, select_in, visible},
 };
 use crate::{
-    audit::{Event, Stamped},
     auth::Scope,
     clock::Timestamp,
     crypto::{Envelope, Kek},
@@ -50,9 +48,8 @@ pub struct DataChange {
     pub keep: u32,
 }
 
-/// How many secrets one transaction removes, and how many events one statement writes.
+/// How many secrets one transaction removes.
 const REMOVED_AT_ONCE: u64 = 500;
-const EVENTS_AT_ONCE: usize = 100;
 
 impl Store {
     /// Changes the metadata of secret `id`. A change of nothing changes nothing.
@@ -188,64 +185,6 @@ impl Store {
             })
         })
         .await
-    }
-
-    /// Runs `work` within `scope` and writes `event` in the same transaction.
-    ///
-    /// It runs on a task of its own, which goes on when the caller's future is
-    /// dropped: what was begun is committed or rolled back, the event is told to
-    /// the trail, and the connection goes home clean.
-    pub(super) async fn change<T: Send + 'static>(
-        &self,
-        scope: &Scope,
-        event: &Event,
-        work: impl for<'t> FnOnce(&'t DatabaseTransaction) -> BoxFuture<'t, Result<T>> + Send + 'static,
-    ) -> Result<T> {
-        let event = self.trail.stamp(event, "ok");
-        self.change_many(scope, |transaction| {
-            Box::pin(async move {
-                let value = work(transaction).await?;
-                Ok((value, event.into_iter().collect()))
-            })
-        })
-        .await
-    }
-
-    /// The same for `work` that says itself which events it made.
-    async fn change_many<T: Send + 'static>(
-        &self,
-        scope: &Scope,
-        work: impl for<'t> FnOnce(&'t DatabaseTransaction) -> BoxFuture<'t, Result<(T, Vec<Stamped>)>>
-        + Send
-        + 'static,
-    ) -> Result<T> {
-        let (database, domain, trail) =
-            (self.database.clone(), scope.domain().clone(), self.trail.clone());
-        let task = self.database.tasks().spawn(async move {
-            let outcome = database
-                .write(&domain, |transaction| {
-                    Box::pin(async move {
-                        let (value, events) = work(transaction).await?;
-                        for some in events.chunks(EVENTS_AT_ONCE) {
-                            let rows =
-                                some.iter().map(|event| event.row().clone().into_active_model());
-                            audit_event::Entity::insert_many(rows)
-                                .exec_without_returning(transaction)
-                                .await
-                                .map_err(failed)?;
-                        }
-                        Ok((value, events))
-                    })
-                })
-                .await;
-            match &outcome {
-                Ok((_, events)) => trail.committed(events),
-                Err(error) if error.code() == Code::Unavailable => trail.doubt(),
-                Err(_) => {}
-            }
-            outcome.map(|(value, _)| value)
-        });
-        task.await.map_err(Error::internal)?
     }
 }
 
