@@ -9,6 +9,7 @@ mod arrays;
 mod block;
 mod event;
 mod ledger;
+mod meeting;
 mod refusals;
 mod sealer;
 mod trail;

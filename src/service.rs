@@ -3,18 +3,18 @@
 mod domain;
 mod input;
 
-pub use crate::auth::{Caller, Grant, Role};
+pub use crate::auth::{Caller, Grant, Role, Target};
 pub use crate::store::{AuditEvent, AuditFilter, AuditPage, Page, Place, UserSecret};
 pub use input::{CreateInput, DataLimits, DeleteInput, UpdateDataInput, UpdateInput};
 
 use serde_json::{Map, Value};
 
 use crate::{
-    auth::{Gate, Intent, Scope, Target, Verb},
+    auth::{Gate, Intent, Scope, Verb},
     clock::Clock,
     crypto::{Aad, Kek, Keyring, Plaintext},
     error::{Code, Error, Result},
-    ids::{DataVersion, DomainId, IdSource, KekVersion, UserSecretId},
+    ids::{DataVersion, DomainId, IdSource, KekVersion, UserId, UserSecretId},
     query::ListQuery,
     store::{DataChange, Inserted, NewRow, Store},
 };
@@ -118,19 +118,19 @@ impl UserSecretService {
         Ok(self.keyring.open(&aad, &sealed.kek, sealed.envelope).await?.is(data))
     }
 
-    /// One of the caller's own secrets.
-    pub async fn get(&self, caller: &Caller, id: &str) -> Result<UserSecret> {
+    /// One of the secrets of `target`.
+    pub async fn get(&self, caller: &Caller, target: Target, id: &str) -> Result<UserSecret> {
         self.gate
-            .run(caller, Intent::on(Verb::Get, id), Target::Own, async |scope| {
+            .run(caller, Intent::on(Verb::Get, id), target, async |scope| {
                 self.store.find(scope, scope.secret()?).await
             })
             .await
     }
 
-    /// A page of the caller's own secrets.
-    pub async fn list(&self, caller: &Caller, query: &ListQuery) -> Result<Page> {
+    /// A page of the secrets of `target`.
+    pub async fn list(&self, caller: &Caller, target: Target, query: &ListQuery) -> Result<Page> {
         self.gate
-            .run(caller, Verb::List, Target::Own, async |scope| self.store.page(scope, query).await)
+            .run(caller, Verb::List, target, async |scope| self.store.page(scope, query).await)
             .await
     }
 
@@ -176,11 +176,8 @@ impl UserSecretService {
                         keep: self.limits.data_versions,
                     };
                     match self.store.update_data(scope, id, change).await {
-                        // Somebody was faster. Without an expectation, the last writer wins.
-                        Err(error)
-                            if error.code() == Code::Aborted
-                                && new.expected.is_none()
-                                && attempt < TRIES => {}
+                        // Somebody was faster. An expectation is looked at anew; without one, the last writer wins.
+                        Err(error) if error.code() == Code::Aborted && attempt < TRIES => {}
                         outcome => return outcome,
                     }
                 }
@@ -196,7 +193,10 @@ impl UserSecretService {
     pub async fn delete(&self, caller: &Caller, input: DeleteInput) -> Result<UserSecretId> {
         let DeleteInput { id, owner, domain } = input;
         let intent = Intent::on(Verb::Delete, &id);
-        let foreign = owner.as_ref().is_some_and(|owner| Some(owner) != caller.user());
+        // What cannot be the id of a user owns nothing.
+        let nobody = owner.as_deref().is_some_and(|id| UserId::parse(id).is_none());
+        let owner = owner.and_then(|id| UserId::parse(&id));
+        let foreign = nobody || owner.as_ref().is_some_and(|owner| Some(owner) != caller.user());
         let away = domain.as_ref().is_some_and(|domain| domain != caller.domain());
         let target = match caller.role() {
             // What a user may not see does not exist, whoever is named as its owner.
@@ -204,7 +204,7 @@ impl UserSecretService {
             Role::DomainAdmin if !away && !foreign => Target::Own,
             _ => Target::Domain { domain, owner },
         };
-        let hidden = foreign && target == Target::Own;
+        let hidden = nobody || (foreign && target == Target::Own);
         self.gate
             .run(caller, intent, target, async |scope| {
                 if hidden {
@@ -212,6 +212,32 @@ impl UserSecretService {
                 }
                 let id = scope.secret()?;
                 self.store.remove(scope, id).await.map(|()| id.clone())
+            })
+            .await
+    }
+
+    /// Deletes every secret of `owner`, with every version of its data. Returns how many there were.
+    ///
+    /// Each batch is a transaction with an event for each secret; where it is cut short, the next call goes on.
+    pub async fn delete_of_user(
+        &self,
+        caller: &Caller,
+        domain: Option<DomainId>,
+        owner: &str,
+    ) -> Result<u64> {
+        let owner = UserId::parse(owner);
+        let target = Target::Domain { domain, owner: owner.clone() };
+        self.gate
+            .run(caller, Verb::DeleteOfUser, target, async |scope| {
+                let mut count = 0;
+                // What cannot be the id of a user owns nothing.
+                while owner.is_some() {
+                    match self.store.remove_some(scope).await? {
+                        0 => break,
+                        removed => count += removed,
+                    }
+                }
+                Ok(count)
             })
             .await
     }

@@ -40,6 +40,7 @@ mod domain;
 mod find;
 mod list;
 mod reveal;
+mod transaction;
 mod user_secret;
 
 pub use audit_events::{AuditEvent, AuditFilter, AuditPage};

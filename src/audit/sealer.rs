@@ -106,8 +106,10 @@ impl Sealer {
     }
 
     async fn round(&mut self) -> Result<()> {
-        self.write_refusals().await?;
+        // What one of them cannot do must not keep the other from its work.
+        let written = self.write_refusals().await;
         while self.seal().await? {}
+        written?;
         if self.beaten.is_none_or(|at| at.elapsed() >= self.settings.beat) {
             self.ledger.beat(self.trail.writer(), self.trail.now()).await?;
             self.beaten = Some(Instant::now());

@@ -17,6 +17,8 @@ pub enum Verb {
     UpdateData,
     /// Remove one.
     Delete,
+    /// Remove all of a user's.
+    DeleteOfUser,
     /// Read the data of one.
     GetData,
     /// Look at a domain.
@@ -57,6 +59,7 @@ impl Verb {
             Self::Update => "UserSecret.update",
             Self::UpdateData => "UserSecret.update_data",
             Self::Delete => "UserSecret.delete",
+            Self::DeleteOfUser => "UserSecret.delete_of_user",
             Self::GetData => "UserSecret.get_data",
             Self::GetDomain => "Domain.get",
             Self::ListAuditEvents => "AuditEvent.list",
@@ -66,7 +69,12 @@ impl Verb {
     /// Whether every success and every failure is recorded, and not refusals alone.
     pub const fn is_recorded(self) -> bool {
         match self {
-            Self::Create | Self::Update | Self::UpdateData | Self::Delete | Self::GetData => true,
+            Self::Create
+            | Self::Update
+            | Self::UpdateData
+            | Self::Delete
+            | Self::DeleteOfUser
+            | Self::GetData => true,
             Self::Get | Self::List | Self::GetDomain | Self::ListAuditEvents => false,
         }
     }
@@ -77,7 +85,9 @@ impl Verb {
             Self::Get | Self::List | Self::GetData | Self::GetDomain | Self::ListAuditEvents => {
                 Grant::Read
             }
-            Self::Create | Self::Update | Self::UpdateData | Self::Delete => Grant::Write,
+            Self::Create | Self::Update | Self::UpdateData | Self::Delete | Self::DeleteOfUser => {
+                Grant::Write
+            }
         }
     }
 }

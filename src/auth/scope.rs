@@ -57,7 +57,8 @@ impl Scope {
     pub(super) fn grant(caller: &Caller, intent: &Intent, target: Target) -> Result<Self> {
         use Role::{DomainAdmin, System, User};
         use Verb::{
-            Create, Delete, Get, GetData, GetDomain, List, ListAuditEvents, Update, UpdateData,
+            Create, Delete, DeleteOfUser, Get, GetData, GetDomain, List, ListAuditEvents, Update,
+            UpdateData,
         };
 
         if !caller.may(intent.verb) {
@@ -71,7 +72,7 @@ impl Scope {
             ) => (caller.domain().clone(), Some(own(caller)?)),
             (
                 DomainAdmin | System,
-                Delete | GetDomain | ListAuditEvents,
+                Get | List | Delete | DeleteOfUser | GetDomain | ListAuditEvents,
                 Target::Domain { domain, owner },
             )
             | (System, GetData, Target::Domain { domain, owner }) => {

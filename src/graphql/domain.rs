@@ -4,12 +4,16 @@ use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Fault, InContext as _, connection::PageInfo};
+use super::{
+    Fault, InContext as _,
+    connection::{ListArguments, PageInfo, QueryInput, UserSecretConnection},
+    user_secret::UserSecret,
+};
 use crate::{
     error::Error,
     ids::DomainId,
-    query::{DEFAULT_PAGE, MAX_PAGE},
-    service::{AuditEvent as Event, AuditFilter, AuditPage},
+    query::{DEFAULT_PAGE, Field, MAX_PAGE},
+    service::{AuditEvent as Event, AuditFilter, AuditPage, Target},
 };
 
 /// A domain, which is a tenant.
@@ -21,6 +25,37 @@ impl Domain {
     /// Its id.
     async fn domain_id(&self) -> ID {
         ID(self.0.to_string())
+    }
+
+    /// The secrets of everybody in the domain, or of one user: metadata only.
+    #[expect(clippy::too_many_arguments, reason = "the arguments of the contract")]
+    async fn user_secrets(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Order, numbered page and keyword.")] query: Option<QueryInput>,
+        #[graphql(desc = "Only secrets of this user.")] user_id: Option<ID>,
+        #[graphql(desc = "The first rows, at most 100; 20 when nothing is said.")] first: Option<
+            i32,
+        >,
+        #[graphql(desc = "Rows after this cursor.")] after: Option<String>,
+        #[graphql(desc = "The last rows, at most 100.")] last: Option<i32>,
+        #[graphql(desc = "Rows before this cursor.")] before: Option<String>,
+    ) -> Result<UserSecretConnection, Fault> {
+        let equal = user_id.map(|id| (Field::UserId, id.0)).into_iter().collect();
+        let with_total = ctx.look_ahead().field("totalCount").exists();
+        let arguments = ListArguments { equal, first, after, last, before, with_total };
+        let query = query.unwrap_or_default().into_query(arguments)?;
+        Ok(ctx.service()?.list(ctx.caller()?, self.target(), &query).await?.into())
+    }
+
+    /// The secret of anybody in the domain; null with the error NOT_FOUND when there is none.
+    async fn user_secret(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Its id.")] user_secret_id: ID,
+    ) -> Result<Option<UserSecret>, Fault> {
+        let secret = ctx.service()?.get(ctx.caller()?, self.target(), &user_secret_id).await?;
+        Ok(Some(UserSecret(secret)))
     }
 
     /// The domain's audit trail, newest first.
@@ -44,6 +79,12 @@ impl Domain {
         let domain = self.0.clone();
         let page = ctx.service()?.audit_events(ctx.caller()?, domain, filter, limit, after).await?;
         Ok(AuditEventConnection::of(page, after.is_some()))
+    }
+}
+
+impl Domain {
+    fn target(&self) -> Target {
+        Target::Domain { domain: Some(self.0.clone()), owner: None }
     }
 }
 

@@ -8,8 +8,7 @@ use super::{
     Fault, InContext as _, http::NamedDomain, query::parse_domain, user_secret::UserSecret,
 };
 use crate::{
-    error::Error,
-    ids::UserId,
+    ids::DomainId,
     service::{CreateInput, DeleteInput, UpdateDataInput, UpdateInput},
 };
 
@@ -75,6 +74,15 @@ struct DeleteUserSecretInput {
     purge: bool,
 }
 
+/// A deletion of all that a user has.
+#[derive(InputObject)]
+struct DeleteUserSecretsOfUserInput {
+    /// The user.
+    user_id: ID,
+    /// Its domain, for SYSTEM.
+    domain_id: Option<ID>,
+}
+
 /// What was created.
 #[derive(SimpleObject)]
 struct CreateUserSecretPayload {
@@ -101,6 +109,13 @@ struct UpdateUserSecretDataPayload {
 struct DeleteUserSecretPayload {
     /// The id that is gone.
     user_secret_id: ID,
+}
+
+/// How much was deleted.
+#[derive(SimpleObject)]
+struct DeleteUserSecretsOfUserPayload {
+    /// How many secrets the user had.
+    count: i32,
 }
 
 /// What can be changed.
@@ -166,18 +181,35 @@ impl Mutation {
         ctx: &Context<'_>,
         #[graphql(desc = "What to delete.")] input: DeleteUserSecretInput,
     ) -> Result<DeleteUserSecretPayload, Fault> {
-        let named = ctx.data_opt::<NamedDomain>().and_then(|NamedDomain(domain)| domain.clone());
-        let domain = match (input.domain_id, ctx.caller()?.role()) {
-            (Some(id), _) => Some(parse_domain(&id)?),
-            (None, crate::service::Role::System) => {
-                named.map(|id| parse_domain(&id)).transpose()?
-            }
-            (None, _) => None,
-        };
-        // What cannot be the id of a user owns nothing.
-        let owner = input.user_id.map(|id| UserId::parse(&id).ok_or_else(Error::not_found));
-        let input = DeleteInput { id: input.user_secret_id.0, owner: owner.transpose()?, domain };
+        let domain = domain_of(ctx, input.domain_id)?;
+        let owner = input.user_id.map(|id| id.0);
+        let input = DeleteInput { id: input.user_secret_id.0, owner, domain };
         let id = ctx.service()?.delete(ctx.caller()?, input).await?;
         Ok(DeleteUserSecretPayload { user_secret_id: ID(id.to_string()) })
     }
+
+    /// Deletes every secret of a user: for administrators of the domain, and for systems.
+    ///
+    /// It may end early when there are very many; what is left is deleted when it is asked again.
+    async fn delete_user_secrets_of_user(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Whose secrets.")] input: DeleteUserSecretsOfUserInput,
+    ) -> Result<DeleteUserSecretsOfUserPayload, Fault> {
+        let domain = domain_of(ctx, input.domain_id)?;
+        let count = ctx.service()?.delete_of_user(ctx.caller()?, domain, &input.user_id).await?;
+        let count = i32::try_from(count).unwrap_or(i32::MAX);
+        Ok(DeleteUserSecretsOfUserPayload { count })
+    }
+}
+
+/// The domain that the operation names, or for SYSTEM the request's header.
+fn domain_of(ctx: &Context<'_>, named: Option<ID>) -> Result<Option<DomainId>, Fault> {
+    let header = ctx.data_opt::<NamedDomain>().and_then(|NamedDomain(domain)| domain.clone());
+    let id = match (named, ctx.caller()?.role()) {
+        (Some(id), _) => Some(id.0),
+        (None, crate::service::Role::System) => header,
+        (None, _) => None,
+    };
+    Ok(id.map(|id| parse_domain(&id)).transpose()?)
 }

@@ -12,6 +12,7 @@ use crate::{
     error::Error,
     ids::{DataVersion, DomainId},
     query::Field,
+    service::Target,
 };
 
 /// The queries.
@@ -50,7 +51,7 @@ impl Query {
         ctx: &Context<'_>,
         #[graphql(desc = "Its id.")] user_secret_id: ID,
     ) -> Result<Option<UserSecret>, Fault> {
-        let secret = ctx.service()?.get(ctx.caller()?, &user_secret_id).await?;
+        let secret = ctx.service()?.get(ctx.caller()?, Target::Own, &user_secret_id).await?;
         Ok(Some(UserSecret(secret)))
     }
 
@@ -86,7 +87,7 @@ impl Query {
             with_total: ctx.look_ahead().field("totalCount").exists(),
         };
         let query = query.unwrap_or_default().into_query(arguments)?;
-        Ok(ctx.service()?.list(ctx.caller()?, &query).await?.into())
+        Ok(ctx.service()?.list(ctx.caller()?, Target::Own, &query).await?.into())
     }
 
     /// The data of a secret, in clear. SYSTEM only.
@@ -121,7 +122,7 @@ impl Query {
         ctx: &Context<'_>,
         #[graphql(desc = "The global id.")] id: ID,
     ) -> Result<Option<Node>, Fault> {
-        let secret = ctx.service()?.get(ctx.caller()?, &id).await?;
+        let secret = ctx.service()?.get(ctx.caller()?, Target::Own, &id).await?;
         Ok(Some(Node::UserSecret(UserSecret(secret))))
     }
 }

@@ -7,7 +7,7 @@ use crate::{
     clock::Timestamp,
     crypto::Plaintext,
     error::{Error, Result},
-    ids::{DataVersion, DomainId, UserId},
+    ids::{DataVersion, DomainId},
     store::Change,
 };
 
@@ -65,7 +65,7 @@ pub struct DeleteInput {
     /// The secret.
     pub id: String,
     /// Its owner, if named.
-    pub owner: Option<UserId>,
+    pub owner: Option<String>,
     /// Its domain, if named.
     pub domain: Option<DomainId>,
 }

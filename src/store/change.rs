@@ -1,20 +1,18 @@
 //! Changing and removing a secret, each in one transaction with its audit event.
 
-use ::entity::{audit_event, user_secret, user_secret_version};
-use futures_util::future::BoxFuture;
+use ::entity::{user_secret, user_secret_version};
 use sea_orm::{
     ActiveModelTrait as _, ActiveValue::Set, ColumnTrait as _, DatabaseTransaction,
-    EntityTrait as _, IntoActiveModel as _, QueryFilter as _,
+    EntityTrait as _, IntoActiveModel as _, QueryFilter as _, QuerySelect as _,
 };
 use serde_json::{Map, Value};
 
 use super::{
     Store, UserSecret,
     domain::is_stored,
-    user_secret::{find_row, visible},
+    user_secret::{find_row, select_in, visible},
 };
 use crate::{
-    audit::Event,
     auth::Scope,
     clock::Timestamp,
     crypto::{Envelope, Kek},
@@ -49,6 +47,9 @@ pub struct DataChange {
     /// How many versions are kept.
     pub keep: u32,
 }
+
+/// How many secrets one transaction removes.
+const REMOVED_AT_ONCE: u64 = 500;
 
 impl Store {
     /// Changes the metadata of secret `id`. A change of nothing changes nothing.
@@ -147,44 +148,43 @@ impl Store {
         .await
     }
 
-    /// Runs `work` within `scope` and writes `event` in the same transaction.
-    ///
-    /// It runs on a task of its own, which goes on when the caller's future is
-    /// dropped: what was begun is committed or rolled back, the event is told to
-    /// the trail, and the connection goes home clean.
-    pub(super) async fn change<T: Send + 'static>(
-        &self,
-        scope: &Scope,
-        event: &Event,
-        work: impl for<'t> FnOnce(&'t DatabaseTransaction) -> BoxFuture<'t, Result<T>> + Send + 'static,
-    ) -> Result<T> {
-        let event = self.trail.stamp(event, "ok");
-        let (database, domain, trail) =
-            (self.database.clone(), scope.domain().clone(), self.trail.clone());
-        let task = self.database.tasks().spawn(async move {
-            let row = event.as_ref().map(|event| event.row().clone());
-            let outcome = database
-                .write(&domain, |transaction| {
-                    Box::pin(async move {
-                        let value = work(transaction).await?;
-                        if let Some(row) = row {
-                            audit_event::Entity::insert(row.into_active_model())
-                                .exec_without_returning(transaction)
-                                .await
-                                .map_err(failed)?;
-                        }
-                        Ok(value)
-                    })
-                })
-                .await;
-            match &outcome {
-                Ok(_) => trail.committed(&event),
-                Err(error) if error.code() == Code::Unavailable => trail.doubt(),
-                Err(_) => {}
-            }
-            outcome
-        });
-        task.await.map_err(Error::internal)?
+    /// Removes some of the secrets of `scope`, each with an event of its own; returns how many.
+    pub async fn remove_some(&self, scope: &Scope) -> Result<u64> {
+        let (within, trail) = (scope.clone(), self.trail.clone());
+        self.change_many(scope, move |transaction| {
+            Box::pin(async move {
+                let ids: Vec<String> = select_in(&within)
+                    .select_only()
+                    .column(user_secret::Column::UserSecretId)
+                    .limit(REMOVED_AT_ONCE)
+                    .into_tuple()
+                    .all(transaction)
+                    .await
+                    .map_err(failed)?;
+                let of_them = user_secret_version::Column::UserSecretId.is_in(&ids);
+                #[expect(clippy::disallowed_methods, reason = "the domain is the scope's")]
+                user_secret_version::Entity::delete_many()
+                    .filter(user_secret_version::Column::DomainId.eq(within.domain().as_str()))
+                    .filter(of_them)
+                    .exec(transaction)
+                    .await
+                    .map_err(failed)?;
+                #[expect(clippy::disallowed_methods, reason = "joined to the scope")]
+                let removed = user_secret::Entity::delete_many()
+                    .filter(visible(&within))
+                    .filter(user_secret::Column::UserSecretId.is_in(&ids))
+                    .exec(transaction)
+                    .await
+                    .map_err(failed)?;
+                let events = ids
+                    .iter()
+                    .filter_map(|id| UserSecretId::parse(id))
+                    .filter_map(|id| trail.stamp(&within.event().on(&id), "ok"))
+                    .collect();
+                Ok((removed.rows_affected, events))
+            })
+        })
+        .await
     }
 }
 

@@ -26,7 +26,7 @@ impl Store {
             owner: scope.owner().cloned(),
             id: id.clone(),
         };
-        self.finds.ask(job).await?.ok_or_else(Error::not_found)
+        self.finds.ask(job).await?.ok_or_else(Error::not_found)?.try_into()
     }
 }
 
@@ -42,9 +42,13 @@ pub(super) struct Wanted {
 
 impl Work for Find {
     type Job = Wanted;
-    type Answer = Option<UserSecret>;
+    type Answer = Option<user_secret::Model>;
 
-    async fn run(&self, lane: &mut Lane, jobs: &[Wanted]) -> Result<Vec<Option<UserSecret>>> {
+    async fn run(
+        &self,
+        lane: &mut Lane,
+        jobs: &[Wanted],
+    ) -> Result<Vec<Option<user_secret::Model>>> {
         let domains: Vec<&str> = jobs.iter().map(|job| job.domain.as_str()).collect();
         let owners: Vec<Option<&str>> =
             jobs.iter().map(|job| job.owner.as_ref().map(UserId::as_str)).collect();
@@ -56,13 +60,13 @@ impl Work for Find {
             .fetch_all(lane.postgres().await?)
             .await
             .map_err(failed_raw)?;
-        let mut answers: Vec<Option<UserSecret>> = jobs.iter().map(|_| None).collect();
+        let mut answers: Vec<Option<user_secret::Model>> = jobs.iter().map(|_| None).collect();
         for row in rows {
             let place = place(&row)?;
             let (Some(job), Some(answer)) = (jobs.get(place), answers.get_mut(place)) else {
                 return Err(Error::internal("a row for nobody"));
             };
-            *answer = Some(model(&row, job).map_err(failed_raw)?.try_into()?);
+            *answer = Some(model(&row, job).map_err(failed_raw)?);
         }
         Ok(answers)
     }

@@ -11,13 +11,27 @@ use serde_json::json;
 use crate::support::{Client, TestApp};
 
 /// A root field and a document that exercises it on the secret `$id` of ann in acme.
-const OPERATIONS: [(&str, &str); 10] = [
+const OPERATIONS: [(&str, &str); 15] = [
     ("viewer", "{ viewer { role } }"),
     ("userSecret", "{ userSecret(userSecretId: \"$id\") { name } }"),
     ("userSecrets", "{ userSecrets(userSecretId: \"$id\") { nodes { name } } }"),
     ("userSecretData", "{ userSecretData(userSecretId: \"$id\", domainId: \"acme\") { version } }"),
     ("node", "{ node(id: \"$id\") { id } }"),
-    ("domain", "{ domain(domainId: \"acme\") { auditEvents(first: 1) { nodes { operation } } } }"),
+    ("domain", "{ domain(domainId: \"acme\") { domainId } }"),
+    ("domain.domainId", "{ domain { domainId } }"),
+    (
+        "domain.auditEvents",
+        "{ domain(domainId: \"acme\") { auditEvents(first: 1) { nodes { operation } } } }",
+    ),
+    (
+        "domain.userSecret",
+        "{ domain(domainId: \"acme\") { userSecret(userSecretId: \"$id\") { name } } }",
+    ),
+    ("domain.userSecrets", "{ domain(domainId: \"acme\") { userSecrets { nodes { name } } } }"),
+    (
+        "deleteUserSecretsOfUser",
+        "mutation { deleteUserSecretsOfUser(input: {userId: \"nobody\", domainId: \"acme\"}) { count } }",
+    ),
     (
         "createUserSecret",
         "mutation { createUserSecret(input: {name: \"x\", data: {a: 1}}) { userSecret { name } } }",
@@ -75,7 +89,7 @@ async fn matrix() {
                 }
                 code => code.to_owned(),
             };
-            writeln!(table, "{operation:<21}{name:<15}{seen}").unwrap();
+            writeln!(table, "{operation:<24}{name:<15}{seen}").unwrap();
         }
     }
     insta::assert_snapshot!(table);
@@ -87,13 +101,18 @@ fn the_matrix_is_complete() {
     let mut missing = Vec::new();
     for definition in schema.definitions {
         if let TypeSystemDefinition::Type(definition) = definition
-            && ["Query", "Mutation"].contains(&definition.node.name.node.as_str())
             && let TypeKind::Object(object) = definition.node.kind
         {
-            missing.extend(object.fields.iter().map(|field| field.node.name.node.to_string()));
+            let prefix = match definition.node.name.node.as_str() {
+                "Query" | "Mutation" => "",
+                "Domain" => "domain.",
+                _ => continue,
+            };
+            let names = object.fields.iter().map(|field| field.node.name.node.as_str());
+            missing.extend(names.map(|name| format!("{prefix}{name}")));
         }
     }
-    assert!(missing.len() >= OPERATIONS.len());
+    assert!(missing.len() > 12);
     missing.retain(|field| !OPERATIONS.iter().any(|(operation, _)| operation == field));
     assert!(missing.is_empty(), "operations without a row: {missing:?}");
 }
@@ -104,7 +123,7 @@ async fn a_foreign_id_answers_exactly_as_an_unknown_one() {
     let foreign = app.user("ann").create("target").await;
     let bob = app.user("bob");
     for (operation, document) in OPERATIONS {
-        if ["viewer", "domain", "createUserSecret"].contains(&operation) {
+        if !document.contains("$id") {
             continue;
         }
         let seen = bob.gql(&document.replace("$id", &foreign), json!({})).await;
@@ -140,4 +159,48 @@ async fn administrators_and_systems_delete_what_they_may() {
     assert_eq!(admin.delete(json!({ "userSecretId": id, "userId": "ann" })).await.code(), "OK");
     let id = ann.create("y").await;
     assert_eq!(system.delete(json!({ "userSecretId": id })).await.code(), "OK");
+}
+
+#[tokio::test]
+async fn an_administrator_sees_metadata_of_the_domain_and_clears_a_user() {
+    let app = TestApp::start().await;
+    let (ann, admin) = (app.user("ann"), app.caller("acme", "root", "DOMAIN_ADMIN"));
+    let id = ann.create("a").await;
+    for name in ["b", "c"] {
+        ann.create(name).await;
+    }
+    app.user("bob").create("d").await;
+    let elsewhere = app.caller("globex", "ann", "USER").create("z").await;
+
+    let view =
+        "query($u: ID) { domain { userSecrets(userId: $u) { totalCount nodes { name userId } } } }";
+    let all = admin.gql(view, json!({})).await;
+    assert_eq!(all.at("/data/domain/userSecrets/totalCount"), 4);
+    let one = admin.gql(view, json!({ "u": "bob" })).await;
+    assert_eq!(
+        one.at("/data/domain/userSecrets/nodes"),
+        &json!([{ "name": "d", "userId": "bob" }])
+    );
+    let find = "query($id: ID!) { domain { userSecret(userSecretId: $id) { userId } } }";
+    let found = admin.gql(find, json!({ "id": id })).await;
+    assert_eq!(found.at("/data/domain/userSecret/userId"), "ann");
+    let foreign = admin.gql(find, json!({ "id": elsewhere })).await;
+    let unknown = admin.gql(find, json!({ "id": "user-secret-000000000000" })).await;
+    assert_eq!((foreign.code(), &foreign.text), ("NOT_FOUND", &unknown.text));
+
+    let clear = "mutation($u: ID!) { deleteUserSecretsOfUser(input: { userId: $u }) { count } }";
+    let count = "/data/deleteUserSecretsOfUser/count";
+    assert_eq!(ann.gql(clear, json!({ "u": "ann" })).await.code(), "PERMISSION_DENIED");
+    assert_eq!(admin.gql(clear, json!({ "u": "\u{0}" })).await.at(count), 0);
+    assert_eq!(admin.gql(clear, json!({ "u": "ann" })).await.at(count), 3);
+    assert_eq!(admin.gql(clear, json!({ "u": "ann" })).await.at(count), 0);
+    assert_eq!(ann.get(&id).await.code(), "NOT_FOUND");
+    assert_eq!(app.caller("globex", "ann", "USER").get(&elsewhere).await.code(), "OK");
+    let trail = "query($id: ID) { domain { auditEvents(filter: { userSecretId: $id, operation: \"UserSecret.delete_of_user\" }) {
+        nodes { userId outcome } } } }";
+    let events = admin.gql(trail, json!({ "id": id })).await;
+    assert_eq!(
+        events.at("/data/domain/auditEvents/nodes"),
+        &json!([{ "userId": "root", "outcome": "ok" }])
+    );
 }
