@@ -10,7 +10,10 @@ CREATE FUNCTION usersecret_create(
     digests bytea[]
 )
 RETURNS TABLE (place int, outcome text)
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql
+-- A plan made while the tables were small must not read them whole when they are large.
+SET enable_seqscan = off
+AS $$
 #variable_conflict use_column
 BEGIN
     FOR i IN 1 .. cardinality(domains) LOOP

@@ -5,7 +5,10 @@ RETURNS TABLE (
     place int, user_id text, name text, schema_id text, provider text, tags jsonb,
     version int, revision int, expires_at bigint, created_at bigint, updated_at bigint
 )
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql
+-- A plan made while the tables were small must not read them whole when they are large.
+SET enable_seqscan = off
+AS $$
 #variable_conflict use_column
 BEGIN
     FOR i IN 1 .. cardinality(domains) LOOP

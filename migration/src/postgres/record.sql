@@ -5,7 +5,10 @@ CREATE FUNCTION usersecret_record(
     digests bytea[]
 )
 RETURNS void
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql
+-- A plan made while the tables were small must not read them whole when they are large.
+SET enable_seqscan = off
+AS $$
 BEGIN
     FOR i IN 1 .. cardinality(domains) LOOP
         PERFORM set_config('usersecret.domain', domains[i], true);

@@ -10,7 +10,10 @@ RETURNS TABLE (
     place int, user_id text, expires_at bigint, version int, kek_version int,
     dek bytea, document bytea, blob bytea, binding bytea
 )
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql
+-- A plan made while the tables were small must not read them whole when they are large.
+SET enable_seqscan = off
+AS $$
 #variable_conflict use_column
 DECLARE
     found_one boolean;
