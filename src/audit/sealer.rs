@@ -9,7 +9,7 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval},
 };
 
-use super::{Block, Entry, Event, Outcome, Stamped, Trail, ledger::Ledger};
+use super::{Block, Entry, Stamped, Trail, ledger::Ledger};
 use crate::{
     database::Database,
     error::{Error, Result},
@@ -32,9 +32,6 @@ pub struct SealerSettings {
 /// life a dead writer's events may have been left unsealed.
 const WINDOW: i64 = 60_000_000;
 
-/// The most events that wait to be written when the database is away.
-const MAX_UNWRITTEN: usize = 4096;
-
 /// The one who seals; it runs until the service drains.
 pub struct Sealer {
     trail: Trail,
@@ -45,8 +42,6 @@ pub struct Sealer {
     previous: [u8; 32],
     /// A signed block that is not known to be stored, and how many pending entries it seals.
     unstored: Option<(audit_block::Model, usize)>,
-    /// Refusals that are not written yet.
-    unwritten: Vec<(Event, Outcome, i64)>,
     /// Dead writers whose events are pending here; they end with the next block.
     inherited: Vec<String>,
     beaten: Option<Instant>,
@@ -70,7 +65,6 @@ impl Sealer {
             number: 0,
             previous: [0; 32],
             unstored: None,
-            unwritten: Vec::new(),
             inherited: Vec::new(),
             beaten: None,
         })
@@ -106,14 +100,15 @@ impl Sealer {
     }
 
     async fn round(&mut self) -> Result<()> {
-        self.write_refusals().await?;
+        // Refusals that cannot be written hold up no seal.
+        let refusals = self.write_refusals().await;
         while self.seal().await? {}
         if self.beaten.is_none_or(|at| at.elapsed() >= self.settings.beat) {
             self.ledger.beat(self.trail.writer(), self.trail.now()).await?;
             self.beaten = Some(Instant::now());
             self.look_after_the_dead().await?;
         }
-        Ok(())
+        refusals
     }
 
     async fn take_leave(&mut self) -> Result<()> {
@@ -132,23 +127,22 @@ impl Sealer {
         self.ledger.beat(self.trail.writer(), 0).await
     }
 
-    async fn write_refusals(&mut self) -> Result<()> {
-        self.unwritten.extend(self.trail.take_refusals());
-        self.unwritten.truncate(MAX_UNWRITTEN);
-        if self.unwritten.is_empty() {
+    async fn write_refusals(&self) -> Result<()> {
+        let refused = self.trail.take_refusals();
+        if refused.is_empty() {
             return Ok(());
         }
-        let stamp = |(event, outcome, count): &(Event, Outcome, i64)| {
-            self.trail.stamp_many(event, outcome, *count)
-        };
-        let events: Vec<Stamped> = self.unwritten.iter().map(stamp).collect();
+        let events: Vec<Stamped> = refused
+            .iter()
+            .map(|(event, outcome, count)| self.trail.stamp_many(event, outcome, *count))
+            .collect();
         if let Err(error) = self.ledger.record(&events).await {
             // They may have been written all the same. Next time they are others.
             self.trail.doubt();
+            self.trail.refuse_again(refused);
             return Err(error);
         }
         self.trail.committed(&events);
-        self.unwritten.clear();
         Ok(())
     }
 

@@ -100,7 +100,15 @@ impl Trail {
     /// Something was refused, or failed: it is counted now and written within a second.
     pub fn refuse(&self, event: Event, outcome: Outcome) {
         if self.0.enabled {
-            lock(&self.0.refusals).add(event, outcome);
+            lock(&self.0.refusals).add(event, outcome, 1);
+        }
+    }
+
+    /// These could not be written: they are counted on.
+    pub(super) fn refuse_again(&self, refused: Vec<(Event, Outcome, i64)>) {
+        let mut refusals = lock(&self.0.refusals);
+        for (event, outcome, count) in refused {
+            refusals.add(event, outcome, count);
         }
     }
 
