@@ -42,8 +42,9 @@ pub struct Sealed {
     pub kek: Kek,
 }
 
+/// What the database holds of it.
 #[derive(FromQueryResult)]
-struct SealedRow {
+pub(super) struct SealedRow {
     user_id: String,
     expires_at: Option<i64>,
     version: i32,
@@ -89,7 +90,8 @@ impl Store {
         event: Option<(Stamped, Stamped)>,
     ) -> Result<Sealed> {
         let job = Wanted { scope: scope.clone(), id: id.clone(), version, event };
-        self.reveals.ask(job).await?.ok_or_else(Error::not_found)
+        // A damaged row is its own request's affair, not that of those who shared the statement.
+        self.reveals.ask(job).await?.ok_or_else(Error::not_found)?.try_into()
     }
 }
 
@@ -109,9 +111,9 @@ pub(super) struct Wanted {
 
 impl Work for Reveal {
     type Job = Wanted;
-    type Answer = Option<Sealed>;
+    type Answer = Option<SealedRow>;
 
-    async fn run(&self, lane: &mut Lane, jobs: &[Wanted]) -> Result<Vec<Option<Sealed>>> {
+    async fn run(&self, lane: &mut Lane, jobs: &[Wanted]) -> Result<Vec<Option<SealedRow>>> {
         let rows = match lane.database.engine() {
             Engine::Sqlite { .. } => one_transaction(lane, jobs).await,
             Engine::Postgres(_) => one_statement(lane, jobs).await,
@@ -122,8 +124,7 @@ impl Work for Reveal {
             let (granted, missing) = job.event.as_ref()?;
             Some(if row.is_some() { granted } else { missing })
         }));
-        // A damaged row is its own request's affair, and that of the event which says so.
-        rows.into_iter().map(|row| row.map(TryInto::try_into).transpose()).collect()
+        Ok(rows)
     }
 }
 
