@@ -40,6 +40,8 @@ pub struct Sealer {
     settings: SealerSettings,
     number: i64,
     previous: [u8; 32],
+    /// When the block before was sealed: times rise with numbers, also where the clock does not.
+    sealed_at: i64,
     /// A signed block that is not known to be stored, and how many pending entries it seals.
     unstored: Option<(audit_block::Model, usize)>,
     /// Dead writers whose events are pending here; they end with the next block.
@@ -64,6 +66,7 @@ impl Sealer {
             settings,
             number: 0,
             previous: [0; 32],
+            sealed_at: 0,
             unstored: None,
             inherited: Vec::new(),
             beaten: None,
@@ -158,6 +161,7 @@ impl Sealer {
         let Some((block, count)) = &self.unstored else { return Ok(false) };
         self.ledger.append(block.clone()).await?;
         self.number = block.number;
+        self.sealed_at = block.sealed_at;
         self.previous = block.digest.as_slice().try_into().map_err(Error::internal)?;
         let more = self.trail.sealed(*count);
         self.unstored = None;
@@ -179,7 +183,7 @@ impl Sealer {
         let block = Block {
             writer: self.trail.writer().to_owned(),
             number: self.number.saturating_add(1),
-            sealed_at: now,
+            sealed_at: now.max(self.sealed_at),
             previous: self.previous,
             links,
             entries,
