@@ -69,7 +69,9 @@ impl Database {
 
     /// A connection as the owner of the tables, who sees every domain: for commands, never for requests.
     pub async fn owner(settings: &DatabaseSettings) -> Result<DatabaseConnection> {
-        settings.open(settings.owner()?, 4).await
+        // Reading a whole table may take its time.
+        let patient = DatabaseSettings { statement_timeout: Duration::ZERO, ..settings.clone() };
+        patient.open(patient.owner()?, 4).await
     }
 
     /// Whether every migration has been applied.
