@@ -117,7 +117,8 @@ impl Sealer {
     async fn take_leave(&mut self) -> Result<()> {
         self.write_refusals().await?;
         while self.seal().await? {}
-        if let Some(since) = self.trail.take_doubt(i64::MAX) {
+        let doubt = self.trail.take_doubt(i64::MAX);
+        if let Some(since) = doubt {
             self.settle(since).await?;
             while self.seal().await? {}
         }
@@ -127,7 +128,11 @@ impl Sealer {
             digest = hex(self.previous),
             "the head of this writer's audit trail"
         );
-        self.ledger.beat(self.trail.writer(), 0).await
+        match doubt {
+            None => self.ledger.beat(self.trail.writer(), 0).await,
+            // What is in doubt may yet be committed. A successor will look again.
+            Some(_) => Ok(()),
+        }
     }
 
     async fn write_refusals(&self) -> Result<()> {
@@ -227,7 +232,7 @@ impl Sealer {
         let writer = self.trail.writer().to_owned();
         let left = self.ledger.leftovers(&writer, since.saturating_sub(WINDOW)).await;
         if left.is_err() {
-            self.trail.doubt();
+            self.trail.doubt_since(since);
         }
         self.trail.adopt(left?);
         Ok(())
