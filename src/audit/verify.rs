@@ -305,6 +305,8 @@ impl Meeting {
             writers.iter().any(|known| {
                 known.writer == writer
                     && known.ended_at.is_none()
+                    // One that took its leave has sealed everything.
+                    && known.seen_at > 0
                     && known.seen_at < now.saturating_sub(SILENCE)
             })
         };
