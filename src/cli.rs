@@ -101,7 +101,7 @@ enum AuditCommand {
     /// Prints the public half of the token's signing key, in PEM.
     PublicKey(Source),
     /// Holds the events against the signed blocks: status 1 when something was tampered
-    /// with, 2 when only a dead replica's last events are not sealed yet.
+    /// with, 2 when only a dead replica's last events are not sealed yet, 3 when nothing could be verified.
     Verify {
         #[command(flatten)]
         source: Source,

@@ -208,8 +208,8 @@ impl Config {
             let rule = "seal_interval_ms and backlog must be 1 or more, silence_ms at least twice beat_interval_ms";
             return Err(ConfigError::Rule("audit", rule.to_owned()));
         }
-        if config.database.max_connections < 5 {
-            let rule = "must be 5 or more: hot statements keep three for themselves";
+        if config.database.max_connections < 6 {
+            let rule = "must be 6 or more: hot statements keep three, and reading, writing and the audit trail need one each";
             return Err(ConfigError::Rule("database.max_connections", rule.to_owned()));
         }
         if config.limits.data_versions == 0 {

@@ -15,9 +15,10 @@ pub use failure::{failed, is_unique_violation};
 pub use migrate::{create_roles, migrate};
 pub use settings::{DatabaseSettings, DatabaseUrl};
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use sea_orm::{ConnectionTrait as _, DatabaseConnection};
+use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 use crate::error::Result;
@@ -28,9 +29,16 @@ pub struct Database {
     engine: Engine,
     /// How long a statement may take, waiting for a connection included.
     patience: Duration,
+    /// How long one waits for a connection.
+    acquire_timeout: Duration,
+    /// Transactions that write at the same time: they leave connections to those that read.
+    turns: Arc<Semaphore>,
     /// Transactions under way; draining waits for them.
     tasks: TaskTracker,
 }
+
+/// Connections that writing leaves: hot statements keep three, the audit trail and reading need one each.
+const LEFT: u32 = 5;
 
 /// The two engines, where they differ.
 #[derive(Clone)]
@@ -64,12 +72,21 @@ impl Database {
             }
         };
         let patience = settings.acquire_timeout.saturating_add(settings.statement_timeout);
-        Ok(Self { engine, patience, tasks: TaskTracker::new() })
+        let turns = usize::try_from(settings.max_connections.saturating_sub(LEFT));
+        Ok(Self {
+            engine,
+            patience,
+            acquire_timeout: settings.acquire_timeout,
+            turns: Arc::new(Semaphore::new(turns.unwrap_or_default().max(1))),
+            tasks: TaskTracker::new(),
+        })
     }
 
     /// A connection as the owner of the tables, who sees every domain: for commands, never for requests.
     pub async fn owner(settings: &DatabaseSettings) -> Result<DatabaseConnection> {
-        settings.open(settings.owner()?, 4).await
+        // Reading a whole table may take its time.
+        let patient = DatabaseSettings { statement_timeout: Duration::ZERO, ..settings.clone() };
+        patient.open(patient.owner()?, 4).await
     }
 
     /// Whether every migration has been applied.

@@ -34,11 +34,12 @@ impl Ledger {
             .map_err(failed)
     }
 
-    /// `writer` lives, or takes its leave when `now` is 0.
+    /// `writer` lives, or takes its leave when `now` is 0. Whoever took it for dead was wrong.
     pub(super) async fn beat(&self, writer: &str, now: i64) -> Result<()> {
         let row = audit_writer::ActiveModel {
             writer: Set(writer.to_owned()),
             seen_at: Set(now),
+            ended_at: Set(None),
             ..Default::default()
         };
         row.update(self.0.writer()).await.map(|_| ()).map_err(failed)

@@ -14,7 +14,7 @@ const GRACE: i64 = 60_000_000;
 /// A writer that has been silent for so long, in microseconds, is dead.
 const SILENCE: i64 = 30_000_000;
 
-/// The most lost entries that are looked for one by one.
+/// When so many entries were looked for in vain, the rest is not looked for.
 const MAX_LOOKUPS: usize = 1_000;
 
 /// Entries whose event has not come by yet, and events whose entry has not.
@@ -38,7 +38,10 @@ impl Meeting {
             }
             Some(_) => {}
             None => {
-                self.entries.insert(entry.id, entry.digest);
+                let other = self.entries.insert(entry.id, entry.digest);
+                if other.is_some_and(|other| other != entry.digest) {
+                    report.findings.push(Finding::Changed(name(&entry.id)));
+                }
             }
         }
     }
@@ -60,7 +63,10 @@ impl Meeting {
                 // A digest that is not its event's own never fits an entry.
                 let digest = if row.digest == digest { digest } else { [0; 32] };
                 let waiting = Waiting { digest, at: row.at, writer: row.writer.clone() };
-                self.events.insert(row.event_id.clone(), waiting);
+                // Two events with one id: a block holds one of them at most.
+                if self.events.insert(row.event_id.clone(), waiting).is_some() {
+                    report.findings.push(Finding::Unsealed(name(&row.event_id)));
+                }
             }
         }
     }
@@ -73,9 +79,11 @@ impl Meeting {
         now: i64,
         report: &mut Report,
     ) -> Result<()> {
-        for (index, (id, digest)) in self.entries.into_iter().enumerate() {
+        let mut removed = 0;
+        for (id, digest) in self.entries {
             // Of two replicas that sealed one event, the second finds it gone already.
-            if index >= MAX_LOOKUPS || !is_there(owner, &id, &digest).await? {
+            if removed >= MAX_LOOKUPS || !is_there(owner, &id, &digest).await? {
+                removed += 1;
                 report.findings.push(Finding::Removed(name(&id)));
             }
         }
@@ -83,6 +91,8 @@ impl Meeting {
             writers.iter().any(|known| {
                 known.writer == writer
                     && known.ended_at.is_none()
+                    // One that took its leave has sealed everything.
+                    && known.seen_at > 0
                     && known.seen_at < now.saturating_sub(SILENCE)
             })
         };

@@ -27,8 +27,8 @@ pub(super) struct Refusals {
 }
 
 impl Refusals {
-    /// Counts a refusal. Beyond the limit it is counted as one of an unknown caller's.
-    pub(super) fn add(&mut self, event: Event, outcome: Outcome) {
+    /// Counts `count` refusals. Beyond the limit they are counted as an unknown caller's.
+    pub(super) fn add(&mut self, event: Event, outcome: Outcome, count: i64) {
         let mut kind = Kind::of(&event, outcome);
         let mut event = event;
         if self.kinds.len() >= MAX_KINDS && !self.kinds.contains_key(&kind) {
@@ -44,7 +44,7 @@ impl Refusals {
             kind = Kind::of(&event, outcome);
         }
         let counted = self.kinds.entry(kind).or_insert((event, 0));
-        counted.1 = counted.1.saturating_add(1);
+        counted.1 = counted.1.saturating_add(count);
     }
 
     /// Takes what was counted: each kind's first event, its outcome and its count.

@@ -9,7 +9,7 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval},
 };
 
-use super::{Block, Entry, Event, Outcome, Stamped, Trail, ledger::Ledger};
+use super::{Block, Entry, Stamped, Trail, ledger::Ledger};
 use crate::{
     database::Database,
     error::{Error, Result},
@@ -32,9 +32,6 @@ pub struct SealerSettings {
 /// life a dead writer's events may have been left unsealed.
 const WINDOW: i64 = 60_000_000;
 
-/// The most events that wait to be written when the database is away.
-const MAX_UNWRITTEN: usize = 4096;
-
 /// The one who seals; it runs until the service drains.
 pub struct Sealer {
     trail: Trail,
@@ -43,10 +40,10 @@ pub struct Sealer {
     settings: SealerSettings,
     number: i64,
     previous: [u8; 32],
+    /// When the block before was sealed: times rise with numbers, also where the clock does not.
+    sealed_at: i64,
     /// A signed block that is not known to be stored, and how many pending entries it seals.
     unstored: Option<(audit_block::Model, usize)>,
-    /// Refusals that are not written yet.
-    unwritten: Vec<(Event, Outcome, i64)>,
     /// Dead writers whose events are pending here; they end with the next block.
     inherited: Vec<String>,
     beaten: Option<Instant>,
@@ -69,8 +66,8 @@ impl Sealer {
             settings,
             number: 0,
             previous: [0; 32],
+            sealed_at: 0,
             unstored: None,
-            unwritten: Vec::new(),
             inherited: Vec::new(),
             beaten: None,
         })
@@ -106,22 +103,22 @@ impl Sealer {
     }
 
     async fn round(&mut self) -> Result<()> {
-        // What one of them cannot do must not keep the other from its work.
-        let written = self.write_refusals().await;
+        // Refusals that cannot be written hold up no seal.
+        let refusals = self.write_refusals().await;
         while self.seal().await? {}
-        written?;
         if self.beaten.is_none_or(|at| at.elapsed() >= self.settings.beat) {
             self.ledger.beat(self.trail.writer(), self.trail.now()).await?;
             self.beaten = Some(Instant::now());
             self.look_after_the_dead().await?;
         }
-        Ok(())
+        refusals
     }
 
     async fn take_leave(&mut self) -> Result<()> {
         self.write_refusals().await?;
         while self.seal().await? {}
-        if let Some(since) = self.trail.take_doubt(i64::MAX) {
+        let doubt = self.trail.take_doubt(i64::MAX);
+        if let Some(since) = doubt {
             self.settle(since).await?;
             while self.seal().await? {}
         }
@@ -131,26 +128,29 @@ impl Sealer {
             digest = hex(self.previous),
             "the head of this writer's audit trail"
         );
-        self.ledger.beat(self.trail.writer(), 0).await
+        match doubt {
+            None => self.ledger.beat(self.trail.writer(), 0).await,
+            // What is in doubt may yet be committed. A successor will look again.
+            Some(_) => Ok(()),
+        }
     }
 
-    async fn write_refusals(&mut self) -> Result<()> {
-        self.unwritten.extend(self.trail.take_refusals());
-        self.unwritten.truncate(MAX_UNWRITTEN);
-        if self.unwritten.is_empty() {
+    async fn write_refusals(&self) -> Result<()> {
+        let refused = self.trail.take_refusals();
+        if refused.is_empty() {
             return Ok(());
         }
-        let stamp = |(event, outcome, count): &(Event, Outcome, i64)| {
-            self.trail.stamp_many(event, outcome, *count)
-        };
-        let events: Vec<Stamped> = self.unwritten.iter().map(stamp).collect();
+        let events: Vec<Stamped> = refused
+            .iter()
+            .map(|(event, outcome, count)| self.trail.stamp_many(event, outcome, *count))
+            .collect();
         if let Err(error) = self.ledger.record(&events).await {
             // They may have been written all the same. Next time they are others.
             self.trail.doubt();
+            self.trail.refuse_again(refused);
             return Err(error);
         }
         self.trail.committed(&events);
-        self.unwritten.clear();
         Ok(())
     }
 
@@ -166,6 +166,7 @@ impl Sealer {
         let Some((block, count)) = &self.unstored else { return Ok(false) };
         self.ledger.append(block.clone()).await?;
         self.number = block.number;
+        self.sealed_at = block.sealed_at;
         self.previous = block.digest.as_slice().try_into().map_err(Error::internal)?;
         let more = self.trail.sealed(*count);
         self.unstored = None;
@@ -187,7 +188,7 @@ impl Sealer {
         let block = Block {
             writer: self.trail.writer().to_owned(),
             number: self.number.saturating_add(1),
-            sealed_at: now,
+            sealed_at: now.max(self.sealed_at),
             previous: self.previous,
             links,
             entries,
@@ -231,7 +232,7 @@ impl Sealer {
         let writer = self.trail.writer().to_owned();
         let left = self.ledger.leftovers(&writer, since.saturating_sub(WINDOW)).await;
         if left.is_err() {
-            self.trail.doubt();
+            self.trail.doubt_since(since);
         }
         self.trail.adopt(left?);
         Ok(())

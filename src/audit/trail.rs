@@ -4,7 +4,7 @@ use std::{
     collections::{HashSet, VecDeque},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicI64, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
 };
 
@@ -28,9 +28,16 @@ struct Shared {
     backlog: usize,
     pending: Mutex<VecDeque<Entry>>,
     refusals: Mutex<Refusals>,
-    doubted_at: AtomicI64,
+    doubt: Mutex<Option<Doubt>>,
     full: AtomicBool,
     wake: Notify,
+}
+
+/// When it first became unknown whether a commit happened, and when last.
+#[derive(Clone, Copy)]
+struct Doubt {
+    first: i64,
+    last: i64,
 }
 
 /// Entries that make a block worth sealing before its time.
@@ -48,7 +55,7 @@ impl Trail {
             backlog,
             pending: Mutex::default(),
             refusals: Mutex::default(),
-            doubted_at: AtomicI64::new(0),
+            doubt: Mutex::default(),
             full: AtomicBool::new(false),
             wake: Notify::new(),
         })))
@@ -93,14 +100,28 @@ impl Trail {
 
     /// Whether a commit happened is not known: the sealer will look.
     pub fn doubt(&self) {
-        let now = self.0.clock.now().as_micros();
-        let _ = self.0.doubted_at.compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed);
+        self.doubt_since(self.now());
+    }
+
+    /// The same, of commits from `since` on.
+    pub(super) fn doubt_since(&self, since: i64) {
+        let mut doubt = lock(&self.0.doubt);
+        let first = doubt.map_or(since, |doubt| doubt.first.min(since));
+        *doubt = Some(Doubt { first, last: self.now() });
     }
 
     /// Something was refused, or failed: it is counted now and written within a second.
     pub fn refuse(&self, event: Event, outcome: Outcome) {
         if self.0.enabled {
-            lock(&self.0.refusals).add(event, outcome);
+            lock(&self.0.refusals).add(event, outcome, 1);
+        }
+    }
+
+    /// These could not be written: they are counted on.
+    pub(super) fn refuse_again(&self, refused: Vec<(Event, Outcome, i64)>) {
+        let mut refusals = lock(&self.0.refusals);
+        for (event, outcome, count) in refused {
+            refusals.add(event, outcome, count);
         }
     }
 
@@ -108,10 +129,12 @@ impl Trail {
         lock(&self.0.refusals).take()
     }
 
-    /// Since when there is a doubt, if there is one; it is settled by asking.
-    pub(super) fn take_doubt(&self, older_than: i64) -> Option<i64> {
-        let at = self.0.doubted_at.load(Ordering::Relaxed);
-        (at != 0 && at < older_than).then(|| self.0.doubted_at.swap(0, Ordering::Relaxed))
+    /// Since when there is a doubt, if it is older than `moment`; younger ones remain.
+    pub(super) fn take_doubt(&self, moment: i64) -> Option<i64> {
+        let mut doubt = lock(&self.0.doubt);
+        let taken = doubt.filter(|doubt| doubt.first < moment)?;
+        *doubt = (taken.last >= moment).then_some(Doubt { first: moment, ..taken });
+        Some(taken.first)
     }
 
     pub(super) fn first_pending(&self) -> Vec<Entry> {

@@ -51,9 +51,10 @@ impl Gate {
     }
 
     fn record(&self, event: Event, error: &Error) {
-        // A read that found nothing has left its event where it looked.
-        let recorded =
-            event.operation == super::Verb::GetData.as_str() && error.code() == Code::NotFound;
+        // A read that found nothing has left its event where it looked; what is no id was not looked for.
+        let recorded = event.operation == super::Verb::GetData.as_str()
+            && event.target.is_some()
+            && error.code() == Code::NotFound;
         if !recorded {
             self.trail.refuse(event, error.code().as_str());
         }

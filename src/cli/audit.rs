@@ -18,19 +18,39 @@ pub(super) fn run(command: AuditCommand) -> Result<(), Failure> {
     match command {
         AuditCommand::PublicKey(source) => print(token_key(&load(&source)?)?.to_pem().trim_end()),
         AuditCommand::Verify { source, domain, head, public_key } => {
-            // With keys given, neither the token nor its environment is needed.
-            let config = if public_key.is_empty() { load(&source)? } else { source.load()? };
-            let keys = match public_key.as_slice() {
-                [] => vec![token_key(&config)?],
-                files => files.iter().map(read_key).collect::<Result<_, _>>()?,
-            };
-            let domain = domain
-                .map(|text| DomainId::parse(&text).ok_or("--domain: must be a domain id"))
-                .transpose()?;
-            let heads = head.map(read_heads).transpose()?.unwrap_or_default();
-            tell(&verify(&config, &keys, domain.as_ref(), &heads)?)
+            match report(&source, domain, head, &public_key) {
+                Ok(report) => tell(&report),
+                // Not to be taken for tampering, which is 1.
+                Err(error) => fail(3, &error),
+            }
         }
     }
+}
+
+/// Says why the command fails, and with which status.
+fn fail(status: u8, why: &impl std::fmt::Display) -> Result<(), Failure> {
+    use std::io::Write as _;
+    writeln!(std::io::stderr(), "usersecret: {why}")?;
+    Err(Box::new(Quiet(status)))
+}
+
+fn report(
+    source: &Source,
+    domain: Option<String>,
+    head: Option<PathBuf>,
+    public_key: &[PathBuf],
+) -> Result<Report, Failure> {
+    // With keys given, neither the token nor its environment is needed.
+    let config = if public_key.is_empty() { load(source)? } else { source.load()? };
+    let keys = match public_key {
+        [] => vec![token_key(&config)?],
+        files => files.iter().map(read_key).collect::<Result<_, _>>()?,
+    };
+    let domain = domain
+        .map(|text| DomainId::parse(&text).ok_or("--domain: must be a domain id"))
+        .transpose()?;
+    let heads = head.map(read_heads).transpose()?.unwrap_or_default();
+    verify(&config, &keys, domain.as_ref(), &heads)
 }
 
 fn load(source: &Source) -> Result<Config, Failure> {
@@ -94,8 +114,8 @@ fn tell(report: &Report) -> Result<(), Failure> {
         );
     }
     if report.left > 0 {
-        writeln!(errors, "{} events of a dead replica are not sealed yet", report.left)?;
-        return Err(Box::new(Quiet(2)));
+        drop(errors);
+        return fail(2, &format!("{} events of a dead replica are not sealed yet", report.left));
     }
     Ok(())
 }

@@ -7,7 +7,10 @@ use sea_orm::{
 };
 
 use super::{Database, Engine, failed};
-use crate::{error::Result, ids::DomainId};
+use crate::{
+    error::{Error, Result},
+    ids::DomainId,
+};
 
 impl Database {
     /// Begins a transaction that reads one snapshot of one domain.
@@ -27,6 +30,8 @@ impl Database {
         domain: &DomainId,
         work: impl for<'t> FnOnce(&'t DatabaseTransaction) -> BoxFuture<'t, Result<T>> + Send,
     ) -> Result<T> {
+        let turn = tokio::time::timeout(self.acquire_timeout, self.turns.acquire()).await;
+        let _turn = turn.map_err(Error::unavailable)?.map_err(Error::unavailable)?;
         let transaction = self.begin_write().await?;
         self.enter(&transaction, domain).await?;
         match work(&transaction).await {

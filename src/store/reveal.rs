@@ -42,7 +42,7 @@ pub struct Sealed {
     pub kek: Kek,
 }
 
-/// The columns of a [`Sealed`].
+/// What the database holds of it.
 #[derive(FromQueryResult)]
 pub(super) struct SealedRow {
     user_id: String,
@@ -90,7 +90,7 @@ impl Store {
         event: Option<(Stamped, Stamped)>,
     ) -> Result<Sealed> {
         let job = Wanted { scope: scope.clone(), id: id.clone(), version, event };
-        // What a damaged row says is its own request's affair, so it is read here and not in the batch.
+        // A damaged row is its own request's affair, not that of those who shared the statement.
         self.reveals.ask(job).await?.ok_or_else(Error::not_found)?.try_into()
     }
 }

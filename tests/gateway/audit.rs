@@ -1,7 +1,16 @@
 //! The audit trail: what is recorded, and that nobody changes it unseen.
 
-use std::time::Duration;
+mod command;
+mod page;
+mod refusals;
+mod sink;
+mod succession;
+mod tamper;
 
+use std::{fmt::Write as _, time::Duration};
+
+use ::entity::{audit_event, audit_writer};
+use sea_orm::{ConnectionTrait as _, DatabaseConnection, EntityTrait as _};
 use serde_json::json;
 use usersecret::{
     app::Seams,
@@ -11,23 +20,93 @@ use usersecret::{
     database::Database,
 };
 
-use crate::support::{TestApp, engine};
+use crate::support::{Answer, Client, TestApp, TestDatabase, engine, on_postgres};
 
 /// Seals often, so that a test need not wait.
 pub const QUICK: &str = "[audit]\nseal_interval_ms = 20\nbeat_interval_ms = 50\nsilence_ms = 300\n";
 
+/// Seals nothing until it drains: to its successors it is dead.
+const SILENT: &str = "[audit]\nseal_interval_ms = 3600000\n";
+
 /// What the auditor finds, `later` than now.
 pub async fn verify(config: &Config, heads: &Heads, later: Duration) -> Report {
     let owner = Database::owner(&config.database.settings().unwrap()).await.unwrap();
-    let keys = [engine().signing_key().clone()];
-    let now = Clock::system().now().as_micros() + i64::try_from(later.as_micros()).unwrap();
-    let report = audit::verify(&owner, &keys, None, heads, now).await.unwrap();
+    let report = verify_as(&owner, heads, later).await;
     owner.close().await.unwrap();
     report
 }
 
+async fn verify_as(owner: &DatabaseConnection, heads: &Heads, later: Duration) -> Report {
+    let keys = [engine().signing_key().clone()];
+    audit::verify(owner, &keys, None, heads, now() + micros(later)).await.unwrap()
+}
+
+fn now() -> i64 {
+    Clock::system().now().as_micros()
+}
+
+fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap()
+}
+
 /// Long enough that every event must be sealed.
 pub const LATER: Duration = Duration::from_secs(120);
+
+/// Waits until it `holds`.
+async fn until(what: &str, holds: impl AsyncFn() -> bool) {
+    for _ in 0..600 {
+        if holds().await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("in half a minute: {what}");
+}
+
+/// Every event, in the order of ids.
+async fn events(database: &TestDatabase) -> Vec<audit_event::Model> {
+    let connection = database.connect().await;
+    let mut events = audit_event::Entity::find().all(&connection).await.unwrap();
+    connection.close().await.unwrap();
+    events.sort_by(|a, b| a.event_id.cmp(&b.event_id));
+    events
+}
+
+async fn writers(database: &TestDatabase) -> Vec<audit_writer::Model> {
+    let connection = database.connect().await;
+    let writers = audit_writer::Entity::find().all(&connection).await.unwrap();
+    connection.close().await.unwrap();
+    writers
+}
+
+async fn count(database: &TestDatabase, table: &str) -> i64 {
+    database.value(&format!("SELECT count(*) FROM {table}")).await
+}
+
+/// Reveals a secret of acme many times, in one request.
+async fn reveal_many(system: &Client, id: &str, many: usize) -> Answer {
+    let mut document = String::from("{");
+    for n in 0..many {
+        write!(
+            document,
+            " a{n}: userSecretData(userSecretId: \"{id}\", domainId: \"acme\") {{ version }}"
+        )
+        .unwrap();
+    }
+    system.gql(&format!("{document} }}"), json!({})).await
+}
+
+/// Keeps others from `table`, or on SQLite from writing, until the connection is let go.
+async fn lock(database: &TestDatabase, table: &str) -> DatabaseConnection {
+    let connection = database.connect().await;
+    let statement = if on_postgres() {
+        format!("BEGIN; LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
+    } else {
+        "BEGIN IMMEDIATE".to_owned()
+    };
+    connection.execute_unprepared(&statement).await.unwrap();
+    connection
+}
 
 #[tokio::test]
 async fn what_happens_is_recorded_and_sealed() {
