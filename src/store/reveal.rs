@@ -43,7 +43,7 @@ pub struct Sealed {
 }
 
 #[derive(FromQueryResult)]
-struct SealedRow {
+pub(super) struct SealedRow {
     user_id: String,
     expires_at: Option<i64>,
     version: i32,
@@ -89,7 +89,7 @@ impl Store {
         event: Option<(Stamped, Stamped)>,
     ) -> Result<Sealed> {
         let job = Wanted { scope: scope.clone(), id: id.clone(), version, event };
-        self.reveals.ask(job).await?.ok_or_else(Error::not_found)
+        self.reveals.ask(job).await?.ok_or_else(Error::not_found)?.try_into()
     }
 }
 
@@ -109,9 +109,10 @@ pub(super) struct Wanted {
 
 impl Work for Reveal {
     type Job = Wanted;
-    type Answer = Option<Sealed>;
+    // As it was stored: a damaged row is its own request's affair, and the events are written.
+    type Answer = Option<SealedRow>;
 
-    async fn run(&self, lane: &mut Lane, jobs: &[Wanted]) -> Result<Vec<Option<Sealed>>> {
+    async fn run(&self, lane: &mut Lane, jobs: &[Wanted]) -> Result<Vec<Option<SealedRow>>> {
         let rows = match lane.database.engine() {
             Engine::Sqlite { .. } => one_transaction(lane, jobs).await,
             Engine::Postgres(_) => one_statement(lane, jobs).await,
@@ -122,8 +123,7 @@ impl Work for Reveal {
             let (granted, missing) = job.event.as_ref()?;
             Some(if row.is_some() { granted } else { missing })
         }));
-        // A damaged row is its own request's affair, and that of the event which says so.
-        rows.into_iter().map(|row| row.map(TryInto::try_into).transpose()).collect()
+        Ok(rows)
     }
 }
 
@@ -147,12 +147,7 @@ async fn one_statement(lane: &mut Lane, jobs: &[Wanted]) -> Result<Vec<Option<Se
     .bind(owners)
     .bind(ids)
     .bind(versions);
-    let found = events
-        .bind(call)
-        .bind(missing)
-        .fetch_all(lane.postgres().await?)
-        .await
-        .map_err(failed_raw)?;
+    let found = lane.rows(events.bind(call).bind(missing)).await?;
     let mut rows: Vec<Option<SealedRow>> = jobs.iter().map(|_| None).collect();
     for row in found {
         let row_of =
