@@ -229,7 +229,7 @@ impl Sealer {
         let writer = self.trail.writer().to_owned();
         let left = self.ledger.leftovers(&writer, since.saturating_sub(WINDOW)).await;
         if left.is_err() {
-            self.trail.doubt();
+            self.trail.doubt_since(since);
         }
         self.trail.adopt(left?);
         Ok(())

@@ -4,7 +4,7 @@ use std::{
     collections::{HashSet, VecDeque},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicI64, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
 };
 
@@ -28,7 +28,8 @@ struct Shared {
     backlog: usize,
     pending: Mutex<VecDeque<Entry>>,
     refusals: Mutex<Refusals>,
-    doubted_at: AtomicI64,
+    /// The moments of the first and of the last doubt that are not settled.
+    doubts: Mutex<Option<(i64, i64)>>,
     full: AtomicBool,
     wake: Notify,
 }
@@ -48,7 +49,7 @@ impl Trail {
             backlog,
             pending: Mutex::default(),
             refusals: Mutex::default(),
-            doubted_at: AtomicI64::new(0),
+            doubts: Mutex::default(),
             full: AtomicBool::new(false),
             wake: Notify::new(),
         })))
@@ -93,8 +94,14 @@ impl Trail {
 
     /// Whether a commit happened is not known: the sealer will look.
     pub fn doubt(&self) {
-        let now = self.0.clock.now().as_micros();
-        let _ = self.0.doubted_at.compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed);
+        self.doubt_since(self.now());
+    }
+
+    /// The same of a doubt that arose at `at`, in microseconds.
+    pub(super) fn doubt_since(&self, at: i64) {
+        let mut doubts = lock(&self.0.doubts);
+        let (first, last) = doubts.unwrap_or((at, at));
+        *doubts = Some((first.min(at), last.max(at)));
     }
 
     /// Something was refused, or failed: it is counted now and written within a second.
@@ -108,10 +115,13 @@ impl Trail {
         lock(&self.0.refusals).take()
     }
 
-    /// Since when there is a doubt, if there is one; it is settled by asking.
-    pub(super) fn take_doubt(&self, older_than: i64) -> Option<i64> {
-        let at = self.0.doubted_at.load(Ordering::Relaxed);
-        (at != 0 && at < older_than).then(|| self.0.doubted_at.swap(0, Ordering::Relaxed))
+    /// Since when there is a doubt, if there is one of before `deadline`; it is settled by asking.
+    /// A younger one stays, for its commit may be under way.
+    pub(super) fn take_doubt(&self, deadline: i64) -> Option<i64> {
+        let mut doubts = lock(&self.0.doubts);
+        let (first, last) = doubts.filter(|(first, _)| *first < deadline)?;
+        *doubts = (last >= deadline).then_some((last, last));
+        Some(first)
     }
 
     pub(super) fn first_pending(&self) -> Vec<Entry> {
@@ -164,4 +174,25 @@ fn event_id(at: i64) -> [u8; 16] {
     let [first, second, ..] = &mut random;
     (*first, *second) = (high, low);
     uuid::Builder::from_unix_timestamp_millis(micros / 1_000, &random).into_uuid().into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Timestamp;
+
+    #[test]
+    fn a_young_doubt_outlives_the_settling_of_an_old_one() {
+        let clock = Clock::from_fn(|| Timestamp::from_micros(50));
+        let trail = Trail::new(clock, true, 1).unwrap();
+        assert_eq!(trail.take_doubt(i64::MAX), None);
+        trail.doubt_since(10);
+        trail.doubt();
+        trail.doubt_since(20);
+        assert_eq!(trail.take_doubt(10), None);
+        assert_eq!(trail.take_doubt(30), Some(10));
+        assert_eq!(trail.take_doubt(50), None);
+        assert_eq!(trail.take_doubt(51), Some(50));
+        assert_eq!(trail.take_doubt(i64::MAX), None);
+    }
 }
