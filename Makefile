@@ -58,7 +58,7 @@ deny: ## Advisories, licences and sources of the dependencies
 # CI and INSTA_UPDATE: a snapshot that differs fails and is never written.
 cargo-test: ## Tests, on SQLite and on PostgreSQL
 	$(step)
-	CI=true INSTA_UPDATE=no cargo test --workspace --locked
+	CI=true INSTA_UPDATE=no scripts/postgres.sh run cargo test --workspace --locked
 	CI=true INSTA_UPDATE=no TEST_DATABASE=postgres scripts/postgres.sh run cargo test --locked --test gateway
 
 schema: ## schema.graphql is what the service serves

@@ -10,8 +10,8 @@ mod migrate;
 mod settings;
 mod transaction;
 
-pub(crate) use failure::failed_raw;
 pub use failure::{failed, is_unique_violation};
+pub(crate) use failure::{failed_raw, is_rolled_back};
 pub use migrate::{create_roles, migrate};
 pub use settings::{DatabaseSettings, DatabaseUrl};
 

@@ -188,3 +188,24 @@ fn event_id(at: i64) -> [u8; 16] {
     (*first, *second) = (high, low);
     uuid::Builder::from_unix_timestamp_millis(micros / 1_000, &random).into_uuid().into_bytes()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Timestamp;
+
+    #[test]
+    fn a_young_doubt_outlives_the_settling_of_an_old_one() {
+        let clock = Clock::from_fn(|| Timestamp::from_micros(50));
+        let trail = Trail::new(clock, true, 1).unwrap();
+        assert_eq!(trail.take_doubt(i64::MAX), None);
+        trail.doubt_since(10);
+        trail.doubt();
+        trail.doubt_since(20);
+        assert_eq!(trail.take_doubt(10), None);
+        assert_eq!(trail.take_doubt(30), Some(10));
+        assert_eq!(trail.take_doubt(50), Some(30));
+        assert_eq!(trail.take_doubt(51), Some(50));
+        assert_eq!(trail.take_doubt(i64::MAX), None);
+    }
+}

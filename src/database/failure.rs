@@ -31,6 +31,16 @@ pub(crate) fn failed_raw(error: sqlx::Error) -> Error {
     if is_transient(&error) { Error::unavailable(error) } else { Error::internal(error) }
 }
 
+/// The server itself undid the statement that `error` of [`failed_raw`] tells of, and is there still:
+/// a race was lost, or it took too long.
+pub(crate) fn is_rolled_back(error: &Error) -> bool {
+    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref());
+    let Some(sqlx::Error::Database(answer)) = cause else { return false };
+    answer.code().is_some_and(|code| {
+        (code.starts_with("40") && code != "40003") || code == "57014" || code == "55P03"
+    })
+}
+
 fn is_transient(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(_)

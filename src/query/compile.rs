@@ -25,15 +25,18 @@ pub fn condition(query: &ListQuery) -> Condition {
 /// The columns to order by; `reverse` turns the whole order round.
 ///
 /// Null sorts first when ascending. Every order ends in insertion order, and in
-/// the id where two replicas inserted in the same microsecond.
-pub fn order(query: &ListQuery, reverse: bool) -> Vec<(SimpleExpr, Order, NullOrdering)> {
+/// the id where two replicas inserted in the same microsecond. Where null goes is
+/// said only of what may be null: PostgreSQL's indexes have it at the other end.
+pub fn order(query: &ListQuery, reverse: bool) -> Vec<(SimpleExpr, Order, Option<NullOrdering>)> {
+    let nullable = |name| Field::named(name).is_some_and(Field::is_nullable);
     keys(query)
         .map(|(name, desc)| {
-            if desc == reverse {
-                (column(name), Order::Asc, NullOrdering::First)
+            let (order, nulls) = if desc == reverse {
+                (Order::Asc, NullOrdering::First)
             } else {
-                (column(name), Order::Desc, NullOrdering::Last)
-            }
+                (Order::Desc, NullOrdering::Last)
+            };
+            (column(name), order, nullable(name).then_some(nulls))
         })
         .collect()
 }

@@ -70,6 +70,11 @@ impl Field {
         }
     }
 
+    /// Whether a secret may be without it.
+    pub const fn is_nullable(self) -> bool {
+        matches!(self, Self::SchemaId | Self::Provider | Self::ExpiresAt)
+    }
+
     /// How its values compare.
     pub const fn kind(self) -> FieldKind {
         match self {

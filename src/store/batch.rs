@@ -9,11 +9,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sea_orm::sqlx::{Connection as _, PgConnection, Postgres, pool::PoolConnection};
+use sea_orm::sqlx::{
+    Connection as _, PgConnection, Postgres,
+    pool::PoolConnection,
+    postgres::{PgArguments, PgRow},
+    query::Query,
+};
 use tokio::sync::{Mutex, mpsc, oneshot};
 
 use crate::{
-    database::{Database, Engine, failed_raw},
+    database::{Database, Engine, failed_raw, is_rolled_back},
     error::{Code, Error, Result},
 };
 
@@ -100,31 +105,46 @@ async fn run<W: Work>(mut lane: Lane, waiting: Arc<Mutex<mpsc::Receiver<Asked<W>
         if jobs.is_empty() {
             continue;
         }
-        for (reply, answer) in replies.into_iter().zip(answers(&mut lane, &*work, &jobs).await) {
-            let _ = reply.send(answer);
-        }
+        answer(&mut lane, &*work, &jobs, replies).await;
     }
 }
 
-/// The answers to `jobs`: together, or one by one where a common fate would be unjust.
-async fn answers<W: Work>(lane: &mut Lane, work: &W, jobs: &[W::Job]) -> Vec<Result<W::Answer>> {
-    match attempt(lane, work, jobs).await {
-        Ok(answers) => answers.into_iter().map(Ok).collect(),
-        Err(error) if jobs.len() == 1 => vec![Err(error)],
-        Err(error) if error.code() == Code::Unavailable => {
-            tracing::warn!(causes = error.causes(), jobs = jobs.len(), "a statement failed");
-            let away = || Error::unavailable("the statement that this request shared failed");
-            jobs.iter().map(|_| Err(away())).collect()
-        }
-        Err(_) => {
-            let mut answers = Vec::with_capacity(jobs.len());
-            for job in jobs {
-                let answer = attempt(lane, work, std::slice::from_ref(job)).await;
-                answers.push(answer.and_then(|mut one| {
-                    one.pop().ok_or_else(|| Error::internal("a job without an answer"))
-                }));
+/// Answers `jobs` together, or one by one where a common fate would be unjust.
+async fn answer<W: Work>(
+    lane: &mut Lane,
+    work: &W,
+    jobs: &[W::Job],
+    replies: Vec<oneshot::Sender<Result<W::Answer>>>,
+) {
+    let error = match attempt(lane, work, jobs).await {
+        Ok(answers) => {
+            for (reply, answer) in replies.into_iter().zip(answers) {
+                let _ = reply.send(Ok(answer));
             }
-            answers
+            return;
+        }
+        Err(error) => error,
+    };
+    // What may have been committed must not be done again.
+    let in_doubt = error.code() == Code::Unavailable && !is_rolled_back(&error);
+    if jobs.len() == 1 {
+        if let Some(reply) = replies.into_iter().next() {
+            let _ = reply.send(Err(error));
+        }
+        return;
+    }
+    if in_doubt {
+        tracing::warn!(causes = error.causes(), jobs = jobs.len(), "a statement failed");
+    }
+    for (job, reply) in jobs.iter().zip(replies) {
+        if in_doubt {
+            let away = "the statement that this request shared failed";
+            let _ = reply.send(Err(Error::unavailable(away)));
+        } else if !reply.is_closed() {
+            let alone = attempt(lane, work, std::slice::from_ref(job)).await;
+            let _ = reply.send(alone.and_then(|mut one| {
+                one.pop().ok_or_else(|| Error::internal("a job without an answer"))
+            }));
         }
     }
 }
@@ -151,7 +171,7 @@ pub(super) struct Lane {
 impl Lane {
     /// The lane's own connection to PostgreSQL. Nothing else uses it, so it need not
     /// go back to the pool, which would try it each time.
-    pub(super) async fn postgres(&mut self) -> Result<&mut PgConnection> {
+    async fn postgres(&mut self) -> Result<&mut PgConnection> {
         if let Some((connection, used_at)) = &mut self.connection
             && used_at.elapsed() > IDLE
             && connection.ping().await.is_err()
@@ -169,6 +189,18 @@ impl Lane {
         };
         let (connection, _) = self.connection.insert((connection, Instant::now()));
         Ok(&mut **connection)
+    }
+
+    /// The rows that `query` gives. A server that says nothing is given up.
+    pub(super) async fn rows(
+        &mut self,
+        query: Query<'_, Postgres, PgArguments>,
+    ) -> Result<Vec<PgRow>> {
+        let patience = self.database.patience();
+        let rows = async { query.fetch_all(self.postgres().await?).await.map_err(failed_raw) };
+        tokio::time::timeout(patience, rows)
+            .await
+            .unwrap_or_else(|_| Err(Error::unavailable("the database did not answer in time")))
     }
 
     /// Closes the connection: what went wrong on it must not reach the next batch.

@@ -187,7 +187,7 @@ async fn one_statement(lane: &mut Lane, jobs: &[Newcomer]) -> Result<Vec<Fate>> 
     .bind(column(jobs, |job| job.kek.binding.as_slice()))
     .bind(column(jobs, |job| &job.envelope.dek()[..]))
     .bind(column(jobs, |job| job.envelope.document()));
-    let rows = events.bind(call).fetch_all(lane.postgres().await?).await.map_err(failed_raw)?;
+    let rows = lane.rows(events.bind(call)).await?;
     let mut fates: Vec<Option<Fate>> = jobs.iter().map(|_| None).collect();
     for row in rows {
         let fate =

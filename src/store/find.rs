@@ -53,13 +53,11 @@ impl Work for Find {
         let owners: Vec<Option<&str>> =
             jobs.iter().map(|job| job.owner.as_ref().map(UserId::as_str)).collect();
         let ids: Vec<&str> = jobs.iter().map(|job| job.id.as_str()).collect();
-        let rows = sqlx::query("SELECT * FROM usersecret_find($1, $2, $3)")
+        let call = sqlx::query("SELECT * FROM usersecret_find($1, $2, $3)")
             .bind(domains)
             .bind(owners)
-            .bind(ids)
-            .fetch_all(lane.postgres().await?)
-            .await
-            .map_err(failed_raw)?;
+            .bind(ids);
+        let rows = lane.rows(call).await?;
         let mut answers: Vec<Option<user_secret::Model>> = jobs.iter().map(|_| None).collect();
         for row in rows {
             let place = place(&row)?;

@@ -123,7 +123,11 @@ fn ordered(
     reverse: bool,
 ) -> Select<user_secret::Entity> {
     for (expression, order, nulls) in query::order(query, reverse) {
-        QuerySelect::query(&mut rows).order_by_expr_with_nulls(expression, order, nulls);
+        let select = QuerySelect::query(&mut rows);
+        match nulls {
+            Some(nulls) => select.order_by_expr_with_nulls(expression, order, nulls),
+            None => select.order_by_expr(expression, order),
+        };
     }
     rows
 }

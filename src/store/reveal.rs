@@ -148,12 +148,7 @@ async fn one_statement(lane: &mut Lane, jobs: &[Wanted]) -> Result<Vec<Option<Se
     .bind(owners)
     .bind(ids)
     .bind(versions);
-    let found = events
-        .bind(call)
-        .bind(missing)
-        .fetch_all(lane.postgres().await?)
-        .await
-        .map_err(failed_raw)?;
+    let found = lane.rows(events.bind(call).bind(missing)).await?;
     let mut rows: Vec<Option<SealedRow>> = jobs.iter().map(|_| None).collect();
     for row in found {
         let row_of =

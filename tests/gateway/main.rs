@@ -1,4 +1,4 @@
-//! The service through its public face: real SoftHSM, real SQLite, real HTTP.
+//! The service through its public face: real SoftHSM, a real database, real HTTP.
 
 #![expect(
     clippy::unwrap_used,
@@ -8,6 +8,9 @@
     clippy::disallowed_methods,
     reason = "a test stops where it fails, and its kit starts what the service is given"
 )]
+
+/// `TEST_DATABASE` chooses.
+const POSTGRES_ONLY: bool = false;
 
 mod support;
 

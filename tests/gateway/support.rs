@@ -217,7 +217,7 @@ impl TestApp {
 
 /// Whether this process tests on PostgreSQL.
 pub fn on_postgres() -> bool {
-    std::env::var_os("TEST_DATABASE").is_some_and(|name| name == "postgres")
+    crate::POSTGRES_ONLY || std::env::var_os("TEST_DATABASE").is_some_and(|name| name == "postgres")
 }
 
 /// `bytes` as SQL writes them.

@@ -2,9 +2,16 @@
 DO $$
 DECLARE
     service CONSTANT text := current_setting('usersecret.service');
+    -- As PostgreSQL spells it. The empty name, which a used connection is left with, is no domain.
+    rule CONSTANT text :=
+        '(domain_id = NULLIF(current_setting(''usersecret.domain''::text, true), ''''::text))';
     name text;
 BEGIN
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = service) THEN
+        IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = current_user AND (rolsuper OR rolcreaterole)) THEN
+            RAISE EXCEPTION 'the service''s role % does not exist, and the owner % lacks CREATEROLE to make it',
+                service, current_user;
+        END IF;
         EXECUTE format('CREATE ROLE %I LOGIN PASSWORD %L', service, nullif(current_setting('usersecret.password'), ''));
     END IF;
     IF EXISTS (SELECT FROM pg_roles WHERE rolname = service AND (rolsuper OR rolbypassrls))
@@ -26,12 +33,10 @@ BEGIN
             SELECT FROM pg_policies
             WHERE schemaname = current_schema() AND tablename = name
                 AND policyname = 'service' AND roles = ARRAY[service]::name[]
+                AND qual = rule AND with_check IS NULL
         ) THEN
             EXECUTE format('DROP POLICY IF EXISTS service ON %I', name);
-            EXECUTE format(
-                'CREATE POLICY service ON %I TO %I USING (domain_id = current_setting(''usersecret.domain'', true))',
-                name, service
-            );
+            EXECUTE format('CREATE POLICY service ON %I TO %I USING %s', name, service, rule);
         END IF;
         IF NOT EXISTS (
             SELECT FROM pg_policies

@@ -1,0 +1,121 @@
+//! The plans of what the service really runs, as its own role: the server itself writes them down.
+
+use std::path::PathBuf;
+
+use serde_json::json;
+use usersecret::app::Seams;
+
+use crate::{
+    sql::{admin, eventually},
+    support::TestApp,
+};
+
+const ROWS: &str = "
+    SET session_replication_role = replica;
+    INSERT INTO domains SELECT 'd' || n, 1 FROM generate_series(1, 2000) n;
+    INSERT INTO keks SELECT 'd' || n, 1, 'b', 'b', 1 FROM generate_series(1, 2000) n;
+    INSERT INTO user_secrets (domain_id, user_secret_id, user_id, name, tags, search_text, version, revision,
+            created_at, updated_at, position)
+        SELECT CASE WHEN n % 2 = 0 THEN 'acme' ELSE 'd' || n % 7 END,
+            'user-secret-' || lpad(to_hex(n), 12, '0'), CASE WHEN n % 4 = 0 THEN 'ann' ELSE 'u' || n % 97 END,
+            md5(n::text), '{}', '', 1, 1, n, n, n FROM generate_series(1, 12000) n;
+    INSERT INTO user_secret_versions
+        SELECT domain_id, user_secret_id, 1, 1, 'd', 'd', 1 FROM user_secrets;
+    INSERT INTO audit_events (domain_id, event_id, at, writer, role, operation, outcome, count, digest)
+        SELECT domain_id, decode(md5(position::text), 'hex'), position, 'w', 'USER', 'o', 'ok', 1, 'd' FROM user_secrets;
+    ANALYZE";
+
+/// Only the service's sessions of this database write their plans into the server's log.
+fn explain(database: &str) -> String {
+    [
+        "session_preload_libraries = auto_explain",
+        "auto_explain.log_min_duration = 0",
+        "auto_explain.log_nested_statements = on",
+    ]
+    .map(|setting| format!("ALTER ROLE test_service IN DATABASE {database} SET {setting};"))
+    .concat()
+}
+
+/// Texts and plans of the statements in the server's log behind `from`.
+fn plans(log: &PathBuf, from: usize) -> Vec<String> {
+    let log = std::fs::read(log).unwrap();
+    let log = String::from_utf8_lossy(&log[from..]).into_owned();
+    let mut plans: Vec<String> = Vec::new();
+    let mut within = false;
+    for line in log.lines() {
+        if line.starts_with('\t') {
+            if let (true, Some(plan)) = (within, plans.last_mut()) {
+                plan.push_str(line);
+                plan.push('\n');
+            }
+        } else {
+            within = line.ends_with("plan:");
+            if within {
+                plans.push(String::new());
+            }
+        }
+    }
+    plans
+}
+
+#[tokio::test]
+async fn no_hot_statement_reads_a_table_from_end_to_end() {
+    let app = TestApp::with(Seams::default(), "[audit]\nseal_interval_ms = 50\n").await;
+    admin(&app.database, ROWS).await;
+    let url = url_of(&app.database.admin_url);
+    admin(&app.database, &explain(&url.0)).await;
+    let from = std::fs::read(&url.1).unwrap().len();
+    // Connections of the service that are opened from now on.
+    let dir = tempfile::tempdir().unwrap();
+    let other = TestApp::on(dir, app.database.clone(), Seams::default(), "").await;
+    let ann = other.user("ann");
+    let id = ann.create("a").await;
+    for _ in 0..8 {
+        // Often enough for PostgreSQL to settle on a plan.
+        assert_eq!(ann.get(&id).await.code(), "OK");
+        assert_eq!(other.system().reveal("acme", &id, None).await.code(), "OK");
+    }
+    let list = "query($a: String) { userSecrets(first: 5, after: $a) { nodes { name } pageInfo { endCursor } } }";
+    let page = ann.gql(list, json!({})).await;
+    let next = page.at("/data/userSecrets/pageInfo/endCursor").clone();
+    assert_eq!(ann.gql(list, json!({ "a": next })).await.code(), "OK");
+    let root = other.caller("acme", "root", "DOMAIN_ADMIN");
+    let trail = "query($a: String) { domain { auditEvents(first: 3, after: $a) { nodes { operation } pageInfo { endCursor } } } }";
+    let page = root.gql(trail, json!({})).await;
+    let next = page.at("/data/domain/auditEvents/pageInfo/endCursor").clone();
+    assert_eq!(root.gql(trail, json!({ "a": next })).await.code(), "OK");
+
+    eventually("the server has written its log", async || plans(&url.1, from).len() > 30).await;
+    let plans = plans(&url.1, from);
+    for plan in &plans {
+        for table in ["domains", "keks", "user_secrets", "user_secret_versions", "audit_events"] {
+            assert!(!plan.contains(&format!("Seq Scan on {table}")), "{plan}");
+        }
+    }
+    let all = |what: &str, least: usize, index: &str| {
+        let found: Vec<&String> = plans.iter().filter(|plan| plan.contains(what)).collect();
+        assert!(found.len() >= least, "{} times {what}: {found:?}", found.len());
+        for plan in found {
+            assert!(plan.contains(index), "{plan}");
+            assert!(!plan.contains("Sort"), "{plan}");
+            let mut conditions = plan.split("Index Cond: ").skip(1);
+            assert!(
+                conditions.all(|text| text.trim_start_matches('(').starts_with("domain_id = ")),
+                "{plan}"
+            );
+        }
+    };
+    all("SELECT i, s.user_id, s.name", 8, "Index Scan using user_secrets_pkey");
+    all("SELECT i, s.user_id, s.expires_at", 8, "Index Scan using user_secrets_pkey");
+    all("SELECT i, s.user_id, s.expires_at", 8, "Index Scan using user_secret_versions_pkey");
+    all("SELECT i, s.user_id, s.expires_at", 8, "Index Scan using keks_pkey");
+    all("ORDER BY \"user_secrets\"", 2, "user_secrets_by_name");
+    all("FROM \"audit_events\"", 2, "Index Scan Backward using audit_events_pkey");
+}
+
+/// The name of the database, and the log of its server.
+fn url_of(admin_url: &str) -> (String, PathBuf) {
+    let name = admin_url.split(['/', '?']).nth(3).unwrap().to_owned();
+    let home = admin_url.split("host=").nth(1).unwrap().to_owned();
+    (name, PathBuf::from(home).join("log"))
+}
