@@ -153,10 +153,12 @@ impl App {
 
 fn issuers(config: &Config) -> Result<Vec<Issuer>, StartError> {
     let issuer = |settings: &crate::auth::IssuerSettings| {
-        let jwks = fs::read_to_string(&settings.jwks_file).map_err(|error| {
-            StartError::Io(format!("auth.issuers: {}", settings.jwks_file.display()), error)
-        })?;
-        Ok(Issuer::new(settings, &jwks)?)
+        let read = |file: &std::path::PathBuf| {
+            fs::read_to_string(file)
+                .map_err(|error| StartError::Io(format!("auth.issuers: {}", file.display()), error))
+        };
+        let jwks = settings.jwks_file.as_ref().map(read).transpose()?;
+        Ok(Issuer::new(settings, jwks.as_deref(), config.auth.rhythm())?)
     };
     config.auth.issuers.iter().map(issuer).collect()
 }

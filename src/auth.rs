@@ -25,16 +25,21 @@
 
 mod authenticator;
 mod caller;
+mod claim_set;
+mod claims;
 mod gate;
 mod intent;
 mod issuer;
 mod jwks;
 mod jwt;
+mod keys;
 mod scope;
 
 pub use authenticator::Authenticator;
 pub use caller::{Caller, Reach, Role};
+pub use claim_set::{ClaimSet, Mapping, Named};
 pub use gate::Gate;
 pub use intent::{Grant, Intent, Verb};
-pub use issuer::{ClaimSet, Issuer, IssuerError, IssuerSettings};
+pub use issuer::{Issuer, IssuerError, IssuerSettings};
+pub use keys::KeyRhythm;
 pub use scope::{Scope, Target};

@@ -16,7 +16,7 @@ use serde::Deserialize;
 
 use crate::{
     audit::SealerSettings,
-    auth::IssuerSettings,
+    auth::{IssuerSettings, KeyRhythm},
     database::{DatabaseSettings, DatabaseUrl},
     hsm::{self, Pin, Profile},
 };
@@ -173,6 +173,8 @@ pub struct Audit {
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "config/default.toml documents every key")]
 pub struct Auth {
+    pub jwks_fresh_ms: u64,
+    pub jwks_pause_ms: u64,
     pub issuers: Vec<IssuerSettings>,
 }
 
@@ -266,6 +268,16 @@ fn url_of(
     DatabaseUrl::parse(text.trim())
         .map(Some)
         .map_err(|rule| ConfigError::Rule(key, rule.to_owned()))
+}
+
+impl Auth {
+    /// When published keys are fetched anew.
+    pub const fn rhythm(&self) -> KeyRhythm {
+        KeyRhythm {
+            fresh: Duration::from_millis(self.jwks_fresh_ms),
+            pause: Duration::from_millis(self.jwks_pause_ms),
+        }
+    }
 }
 
 impl Audit {

@@ -5,12 +5,17 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use aws_lc_rs::digest::{SHA256, digest};
 use moka::sync::Cache;
 
-use super::{Caller, Grant, Issuer, IssuerError, Reach, Role, caller::Identity, jwt};
+use super::{
+    Caller, Issuer, IssuerError, Reach,
+    caller::Identity,
+    claims::{Claims, Expiry, Said},
+    jwt,
+};
 use crate::{
     audit::{Event, Origin, Trail},
     clock::Clock,
     error::{Error, Result},
-    ids::{DomainId, UserId},
+    ids::DomainId,
 };
 
 /// Knows the issuers and believes nobody else.
@@ -25,7 +30,7 @@ pub struct Authenticator {
 /// A verified token, until it expires.
 struct Believed {
     identity: Arc<Identity>,
-    expires: jwt::Expiry,
+    expires: Expiry,
 }
 
 /// The most verified tokens that are remembered, and for how long.
@@ -59,8 +64,12 @@ impl Authenticator {
     /// The caller whom the `Authorization` header vouches for.
     ///
     /// Every failure answers alike; the reason is the error's source.
-    pub fn authenticate(&self, authorization: Option<&str>, origin: Origin) -> Result<Caller> {
-        match self.identify(authorization) {
+    pub async fn authenticate(
+        &self,
+        authorization: Option<&str>,
+        origin: Origin,
+    ) -> Result<Caller> {
+        match self.identify(authorization).await {
             Ok(identity) => Ok(Caller { identity, origin }),
             Err(error) => {
                 self.trail.refuse(stranger(origin), error.code().as_str());
@@ -69,7 +78,7 @@ impl Authenticator {
         }
     }
 
-    fn identify(&self, authorization: Option<&str>) -> Result<Arc<Identity>> {
+    async fn identify(&self, authorization: Option<&str>) -> Result<Arc<Identity>> {
         let header = authorization.ok_or_else(|| refuse("there is no token"))?;
         let text = bearer(header).ok_or_else(|| refuse("the scheme is not Bearer"))?;
         let mut key = [0; 32];
@@ -83,29 +92,37 @@ impl Authenticator {
         let issuer = self
             .entry(&token.unverified)
             .ok_or_else(|| refuse("no issuer entry speaks for the token's domain"))?;
-        let claims = token.verify(issuer).map_err(Error::unauthenticated)?;
+        let claims = token.verify(issuer).await.map_err(Error::unauthenticated)?;
         let expires = claims.expiry();
-        let identity = Arc::new(identity(claims, issuer)?);
+        let identity = Arc::new(identity(&claims, issuer)?);
         self.believed.insert(key, Arc::new(Believed { identity: Arc::clone(&identity), expires }));
         Ok(identity)
     }
 
     /// The entry that names the token's domain, else the one for every domain.
-    fn entry(&self, claims: &jwt::Claims) -> Option<&Issuer> {
-        let entries = self.issuers.get(&claims.iss)?;
-        match &claims.domain_id {
-            Some(text) => {
-                let domain = DomainId::parse(text)?;
-                entries
-                    .iter()
-                    .find(|entry| entry.names(&domain))
-                    .or_else(|| entries.iter().find(|entry| entry.reach == Reach::All))
-            }
-            None => match &entries[..] {
-                [only] if only.only_domain().is_some() => Some(only),
+    fn entry(&self, claims: &Claims) -> Option<&Issuer> {
+        let entries = self.issuers.get(text(claims.text("iss"))?)?;
+        let domain = |entry: &Issuer| DomainId::parse(text(entry.claims.domain(claims))?);
+        let names = |entry: &&Issuer| domain(entry).is_some_and(|domain| entry.names(&domain));
+        let any = |entry: &&Issuer| entry.reach == Reach::All && domain(entry).is_some();
+        entries.iter().find(names).or_else(|| entries.iter().find(any)).or_else(|| {
+            match &entries[..] {
+                [only]
+                    if only.claims.domain(claims) == Said::Nothing
+                        && only.only_domain().is_some() =>
+                {
+                    Some(only)
+                }
                 _ => None,
-            },
-        }
+            }
+        })
+    }
+}
+
+const fn text(said: Said<'_>) -> Option<&str> {
+    match said {
+        Said::Text(text) => Some(text),
+        Said::Nothing | Said::Nonsense => None,
     }
 }
 
@@ -115,41 +132,32 @@ fn bearer(header: &str) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
-fn identity(claims: jwt::Claims, issuer: &Issuer) -> Result<Identity> {
-    let domain = match &claims.domain_id {
-        Some(text) => DomainId::parse(text),
-        None => issuer.only_domain().cloned(),
+fn identity(claims: &Claims, issuer: &Issuer) -> Result<Identity> {
+    let who = issuer.claims.who(claims)?;
+    let domain = match issuer.claims.domain(claims) {
+        Said::Text(text) => DomainId::parse(text),
+        Said::Nothing => issuer.only_domain().cloned(),
+        Said::Nonsense => None,
     }
-    .filter(|domain| issuer.reach.contains(domain))
+    // The original's system tokens name a domain that nobody has; they say where they act.
+    .filter(|domain| issuer.reach.contains(domain) || !who.at_home)
     .ok_or_else(|| refuse("the issuer does not speak for the token's domain"))?;
-
-    let role = match claims.role.as_deref() {
-        None | Some("USER") => Role::User,
-        Some("DOMAIN_ADMIN") => Role::DomainAdmin,
-        Some("SYSTEM") => Role::System,
-        Some(_) => return Err(refuse("the token's role is unknown")),
-    };
-    if !issuer.roles.contains(&role) {
-        return Err(refuse("the issuer may not give the token's role"));
+    if issuer.max_life_seconds.is_some_and(|most| !claims.lives_at_most(most)) {
+        return Err(refuse(
+            "the token is good for longer than its issuer may say, or does not say since when",
+        ));
     }
-
-    let user = match role {
-        Role::System => None,
-        Role::User | Role::DomainAdmin => {
-            let user = claims.user_id.or(claims.sub).and_then(|text| UserId::parse(&text));
-            Some(user.ok_or_else(|| refuse("the token names no user"))?)
-        }
-    };
-    if claims.jti.as_ref().is_some_and(|id| id.len() > 255 || id.chars().any(char::is_control)) {
-        return Err(refuse("the token's id is too long, or has control characters"));
+    if !issuer.roles.contains(&who.role) {
+        return Err(refuse("the issuer may not give the token's role"));
     }
     Ok(Identity {
         domain,
-        user,
-        role,
-        grants: Grant::from_scope(claims.scope.as_deref().unwrap_or_default()),
+        user: who.user,
+        role: who.role,
+        grants: who.grants,
         reach: issuer.reach.clone(),
-        token_id: claims.jti.map(Into::into),
+        token_id: who.token_id,
+        at_home: who.at_home,
     })
 }
 

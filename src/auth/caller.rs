@@ -59,6 +59,8 @@ pub(super) struct Identity {
     pub(super) grants: Vec<Grant>,
     pub(super) reach: Reach,
     pub(super) token_id: Option<Arc<str>>,
+    /// Whether operations that name no domain are about the token's own.
+    pub(super) at_home: bool,
 }
 
 /// Who is calling, and from where. Made by [`Authenticator`](super::Authenticator) alone.

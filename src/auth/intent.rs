@@ -120,6 +120,11 @@ impl Grant {
     pub fn from_scope(scope: &str) -> Vec<Self> {
         let entries: Vec<&str> =
             scope.split(' ').filter(|entry| entry.starts_with("secret:")).collect();
+        Self::from_prefixes(&entries)
+    }
+
+    /// The grants that some of `entries` are a prefix of; all when there are no entries.
+    pub fn from_prefixes(entries: &[&str]) -> Vec<Self> {
         Self::ALL
             .into_iter()
             .filter(|grant| {

@@ -3,7 +3,7 @@
 use jsonwebtoken::Algorithm;
 use serde::Deserialize;
 
-use super::{Reach, Role, jwks};
+use super::{ClaimSet, KeyRhythm, Reach, Role, jwks, keys::Keys};
 use crate::ids::DomainId;
 
 /// An `[[auth.issuers]]` entry as it is configured.
@@ -13,10 +13,15 @@ pub struct IssuerSettings {
     /// The `iss` claim.
     pub iss: String,
     /// A JWK set, as a file.
-    pub jwks_file: std::path::PathBuf,
+    #[serde(default)]
+    pub jwks_file: Option<std::path::PathBuf>,
+    /// Where a JWK set is published.
+    #[serde(default)]
+    pub jwks_url: Option<String>,
     /// The signature algorithms that are accepted.
     pub algorithms: Vec<String>,
-    /// The `aud` claims that are accepted; at least one.
+    /// The `aud` claims that are accepted: at least one, but none for `cloudforet`, where `aud` is the user.
+    #[serde(default)]
     pub audiences: Vec<String>,
     /// The domains that the issuer may speak for; `*` is every domain.
     pub domains: Vec<String>,
@@ -26,15 +31,9 @@ pub struct IssuerSettings {
     /// How claims are read.
     #[serde(default)]
     pub claims: ClaimSet,
-}
-
-/// How a token's claims are read.
-#[derive(Debug, Clone, Copy, Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ClaimSet {
-    /// `domain_id`, `user_id` or `sub`, `role`, `scope`, `jti`.
-    #[default]
-    Standard,
+    /// The longest that a token may be good for, from `iat` to `exp`, in seconds; any length when nothing is said.
+    #[serde(default)]
+    pub max_life_seconds: Option<u32>,
 }
 
 fn ordinary_roles() -> Vec<Role> {
@@ -46,38 +45,59 @@ fn ordinary_roles() -> Vec<Role> {
 #[error("auth.issuers: {0}")]
 pub struct IssuerError(pub(super) String);
 
-/// An issuer whose keys are at hand.
+/// An issuer, and how its tokens are read.
 pub struct Issuer {
     pub(super) iss: String,
     pub(super) audiences: Vec<String>,
     pub(super) reach: Reach,
     pub(super) roles: Vec<Role>,
-    pub(super) keys: Vec<jwks::Key>,
+    pub(super) claims: ClaimSet,
+    pub(super) max_life_seconds: Option<u32>,
+    pub(super) keys: Keys,
 }
 
 impl Issuer {
-    /// Checks the entry and takes the keys of its JWK set, which `jwks` is the text of.
-    pub fn new(settings: &IssuerSettings, jwks: &str) -> Result<Self, IssuerError> {
+    /// Checks the entry and takes the keys of its JWK set, which `jwks` is the text of if it is a file.
+    pub fn new(
+        settings: &IssuerSettings,
+        jwks: Option<&str>,
+        rhythm: KeyRhythm,
+    ) -> Result<Self, IssuerError> {
         let because =
             |key: &str, rule: &str| IssuerError(format!("{:?}: {key}: {rule}", settings.iss));
         if settings.iss.is_empty() {
             return Err(because("iss", "must not be empty"));
         }
-        if settings.audiences.is_empty() {
-            return Err(because("audiences", "must name at least one"));
+        let cloudforet = settings.claims.is_cloudforet();
+        if settings.audiences.is_empty() != cloudforet {
+            return Err(because("audiences", "must name at least one; none for cloudforet"));
+        }
+        if cloudforet && settings.algorithms != ["RS256"] {
+            return Err(because("algorithms", "must be [\"RS256\"] for cloudforet"));
+        }
+        if let Some(path) = settings.claims.wrong_pointer() {
+            return Err(because("claims", &format!("{path:?} must be a JSON pointer: /…")));
         }
         let algorithms = settings
             .algorithms
             .iter()
             .map(|name| accepted(name).ok_or_else(|| because("algorithms", ACCEPTED)))
             .collect::<Result<Vec<_>, _>>()?;
-        let keys = jwks::parse(jwks, &algorithms)
-            .map_err(|IssuerError(reason)| IssuerError(format!("{:?}: {reason}", settings.iss)))?;
+        let keys = match (jwks, &settings.jwks_url) {
+            (Some(text), None) => {
+                jwks::parse(text, &algorithms).map(|keys| Keys::Fixed(keys.into()))
+            }
+            (None, Some(url)) => Keys::published(url, algorithms, rhythm),
+            _ => Err(IssuerError("jwks_file: needed, or jwks_url, and not both".to_owned())),
+        }
+        .map_err(|IssuerError(reason)| IssuerError(format!("{:?}: {reason}", settings.iss)))?;
         Ok(Self {
             iss: settings.iss.clone(),
             audiences: settings.audiences.clone(),
             reach: reach(&settings.domains).ok_or_else(|| because("domains", DOMAINS))?,
             roles: settings.roles.clone(),
+            claims: settings.claims.clone(),
+            max_life_seconds: settings.max_life_seconds,
             keys,
         })
     }

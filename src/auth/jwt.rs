@@ -4,56 +4,17 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::Validation;
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 
-use super::{Issuer, jwks::Key};
-use crate::clock::Timestamp;
+use super::{
+    Issuer,
+    claims::{Claims, LEEWAY},
+    jwks::Key,
+};
 
 /// The most bytes that a token may have.
 const MAX_LEN: usize = 8 * 1024;
 
 /// The most keys that are tried when a token names none.
 const MAX_TRIED: usize = 4;
-
-/// The clock difference that is forgiven, in seconds.
-const LEEWAY: u32 = 60;
-
-/// Claims of the `standard` set. Serde refuses a claim that stands twice.
-#[derive(Deserialize)]
-pub(super) struct Claims {
-    pub(super) iss: String,
-    #[serde(default, deserialize_with = "text")]
-    pub(super) domain_id: Option<String>,
-    #[serde(default, deserialize_with = "text")]
-    pub(super) user_id: Option<String>,
-    #[serde(default, deserialize_with = "text")]
-    pub(super) sub: Option<String>,
-    #[serde(default, deserialize_with = "text")]
-    pub(super) role: Option<String>,
-    #[serde(default, deserialize_with = "text")]
-    pub(super) scope: Option<String>,
-    #[serde(default, deserialize_with = "text")]
-    pub(super) jti: Option<String>,
-    /// Checked with the signature; kept for as long as the token is remembered.
-    #[serde(default)]
-    exp: Option<f64>,
-}
-
-/// When a token ends, in seconds since the epoch (RFC 7519 §4.1.4).
-pub(super) struct Expiry(f64);
-
-impl Expiry {
-    /// Whether `now` lies behind it, the leeway included.
-    pub(super) fn is_past(&self, now: Timestamp) -> bool {
-        let seconds = now.as_micros().div_euclid(1_000_000).saturating_sub(LEEWAY.into());
-        u32::try_from(seconds).map_or(true, |seconds| f64::from(seconds) >= self.0)
-    }
-}
-
-impl Claims {
-    /// When the token ends; one that does not say so has ended.
-    pub(super) fn expiry(&self) -> Expiry {
-        Expiry(self.exp.unwrap_or_default())
-    }
-}
 
 /// A claim that may be absent, but is text when it is there: `null` is refused.
 fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
@@ -110,10 +71,11 @@ impl<'a> Token<'a> {
     }
 
     /// Verifies the token as one of `issuer`: signature, `exp`, `nbf`, `iss` and `aud`.
-    pub(super) fn verify(&self, issuer: &Issuer) -> Result<Claims, String> {
+    pub(super) async fn verify(&self, issuer: &Issuer) -> Result<Claims, String> {
+        let keys = issuer.keys.with(self.kid.as_deref()).await;
         let mut reason = "no key of the issuer has the token's kid".to_owned();
-        for key in self.candidates(issuer) {
-            match jsonwebtoken::decode(self.text, &key.decoding, &rules(issuer, key)) {
+        for key in self.candidates(&keys) {
+            match jsonwebtoken::decode(self.text, &key.decoding, &self.rules(issuer, key)) {
                 Ok(token) => return Ok(token.claims),
                 Err(error) => reason = error.to_string(),
             }
@@ -121,22 +83,31 @@ impl<'a> Token<'a> {
         Err(reason)
     }
 
-    fn candidates<'k>(&self, issuer: &'k Issuer) -> impl Iterator<Item = &'k Key> {
+    fn candidates<'k>(&self, keys: &'k [Key]) -> impl Iterator<Item = &'k Key> {
         let kid = self.kid.clone();
         let limit = if kid.is_some() { usize::MAX } else { MAX_TRIED };
-        issuer.keys.iter().filter(move |key| kid.is_none() || key.kid == kid).take(limit)
+        keys.iter().filter(move |key| kid.is_none() || key.kid == kid).take(limit)
     }
-}
 
-fn rules(issuer: &Issuer, key: &Key) -> Validation {
-    let mut rules = Validation::new(key.algorithm);
-    rules.leeway = LEEWAY.into();
-    rules.validate_nbf = true;
-    rules.set_issuer(&[&issuer.iss]);
-    rules.set_audience(&issuer.audiences);
-    // Without this a token that has no `iss` or `aud` at all would pass.
-    rules.set_required_spec_claims(&["exp", "iss", "aud"]);
-    rules
+    fn rules(&self, issuer: &Issuer, key: &Key) -> Validation {
+        let mut rules = Validation::new(key.algorithm);
+        rules.leeway = LEEWAY.into();
+        rules.validate_nbf = true;
+        rules.set_issuer(&[&issuer.iss]);
+        // Without the list of required claims a token that has none of them would pass.
+        let mut required = vec!["iss"];
+        if !issuer.claims.may_never_end(&self.unverified) {
+            required.push("exp");
+        }
+        if issuer.claims.is_cloudforet() {
+            rules.validate_aud = false;
+        } else {
+            rules.set_audience(&issuer.audiences);
+            required.push("aud");
+        }
+        rules.set_required_spec_claims(&required);
+        rules
+    }
 }
 
 fn decode<T: DeserializeOwned>(part: &str) -> Option<T> {

@@ -91,7 +91,16 @@ fn own(caller: &Caller) -> Result<UserId> {
 
 /// SYSTEM acts where its issuer may speak, everybody else at home.
 fn within_reach(caller: &Caller, named: Option<DomainId>) -> Result<DomainId> {
-    let domain = named.unwrap_or_else(|| caller.domain().clone());
+    let domain = match named {
+        Some(domain) => domain,
+        None if caller.identity.at_home => caller.domain().clone(),
+        None => {
+            return Err(Error::invalid(
+                "domainId",
+                "is required: the token acts in no domain of its own",
+            ));
+        }
+    };
     let reached = match caller.role() {
         Role::System => caller.reaches(&domain),
         Role::User | Role::DomainAdmin => domain == *caller.domain(),

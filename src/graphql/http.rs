@@ -15,7 +15,7 @@ use async_graphql::{
 };
 use axum::{
     extract::{ConnectInfo, Request, State},
-    http::{Method, StatusCode, header},
+    http::{HeaderValue, Method, StatusCode, header},
     response::Response,
 };
 use serde_json::Value;
@@ -24,7 +24,7 @@ use super::{UserSecretSchema, document::Documents, error};
 use crate::{
     audit::Origin,
     auth::Authenticator,
-    error::{Code, Error, Result},
+    error::{Code, Error},
     service::Caller,
 };
 use call::Call;
@@ -71,9 +71,14 @@ pub async fn serve(State(face): State<Arc<GraphQlFace>>, request: Request) -> Re
     let started = Instant::now();
     let trace_id = trace_id(request.headers());
     let accept = accepted(request.headers());
-    let caller = authenticate(&face, &request, &trace_id);
+    let (authorization, origin) = credentials(&request, &trace_id);
+    let authorization = authorization.as_ref().and_then(|value| value.to_str().ok());
+    let caller = face.authenticator.authenticate(authorization, origin).await;
     let who = caller.as_ref().ok().cloned();
     let mut answer = match (caller, accept) {
+        (Err(error), _) if error.code() == Code::PermissionDenied => {
+            Answer::refusal(StatusCode::FORBIDDEN, error)
+        }
         (Err(error), _) => Answer::refusal(StatusCode::UNAUTHORIZED, error),
         (_, None) => Answer::refusal(
             StatusCode::NOT_ACCEPTABLE,
@@ -97,14 +102,14 @@ pub async fn serve(State(face): State<Arc<GraphQlFace>>, request: Request) -> Re
     render(answer, accept.unwrap_or(GRAPHQL_JSON), &trace_id)
 }
 
-fn authenticate(face: &GraphQlFace, request: &Request, trace_id: &str) -> Result<Caller> {
+/// What the caller shows, and where the request comes from.
+fn credentials(request: &Request, trace_id: &str) -> (Option<HeaderValue>, Origin) {
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
     let origin = Origin {
         address: peer.map(|ConnectInfo(address)| address.ip()),
         trace_id: Some(trace_id.into()),
     };
-    let authorization = request.headers().get(header::AUTHORIZATION);
-    face.authenticator.authenticate(authorization.and_then(|value| value.to_str().ok()), origin)
+    (request.headers().get(header::AUTHORIZATION).cloned(), origin)
 }
 
 /// One line for the request, and one for each cause of a failure.

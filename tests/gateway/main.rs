@@ -22,6 +22,7 @@ mod crud;
 mod disconnect;
 mod hostile;
 mod isolation;
+mod issuers;
 mod list;
 mod swap;
 mod tokens;

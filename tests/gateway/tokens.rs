@@ -49,7 +49,30 @@ async fn bad_tokens_are_refused_alike() {
         )
         .unwrap(),
         jsonwebtoken::encode(&Header::new(Algorithm::ES256), &good, &new_key()).unwrap(),
+        // A signature of zeros (CVE-2022-21449), none at all, one of another algorithm's length.
+        format!("{}.{}.{}", B64.encode(es256.to_string()), B64.encode(&text), B64.encode([0; 64])),
+        format!("{}.{}.", B64.encode(es256.to_string()), B64.encode(&text)),
+        format!("{}.{}.{}", B64.encode(es256.to_string()), B64.encode(&text), B64.encode([1; 256])),
+        // Five parts are an encrypted token (RFC 7516 §7.1); two are half of one.
+        format!("{}.a.b.c.d", B64.encode(r#"{"alg":"dir","enc":"A256GCM"}"#)),
+        format!("{}.{}", B64.encode(es256.to_string()), B64.encode(&text)),
+        sign_raw(&app, &json!({ "alg": "ES256", "kid": "k1' OR '1'='1" }), &text),
+        sign_raw(&app, &json!({ "alg": "RS256", "kid": "k1" }), &text),
+        sign_raw(&app, &json!({ "alg": "EdDSA", "kid": "k1" }), &text),
+        sign_raw(&app, &es256, &text.replacen('{', r#"{"x":{"a":1,"a":2},"#, 1)),
+        sign_raw(&app, &es256, &text.replacen('{', r#"{"jti":7,"#, 1)),
+        sign_raw(&app, &es256, &text.replacen('{', r#"{"scope":["secret:"],"#, 1)),
+        sign_raw(&app, &es256, "[]"),
+        sign_raw(&app, &es256, &format!("{}{}", "[".repeat(3000), "]".repeat(3000))),
     ];
+    // The public key as the secret of an HMAC.
+    let public = std::fs::read(app.dir.path().join("jwks.json")).unwrap();
+    let secret = EncodingKey::from_secret(&public);
+    for algorithm in [Algorithm::HS256, Algorithm::HS384, Algorithm::HS512] {
+        let mut header = Header::new(algorithm);
+        header.kid = Some("k1".to_owned());
+        tokens.push(jsonwebtoken::encode(&header, &good, &secret).unwrap());
+    }
     for parameter in ["jku", "x5u", "jwk", "crit", "b64"] {
         tokens.push(sign_raw(
             &app,
