@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     audit::{Event, Origin, Trail},
-    clock::Clock,
+    clock::{Clock, Timestamp},
     error::{Error, Result},
     ids::DomainId,
 };
@@ -94,7 +94,7 @@ impl Authenticator {
             .ok_or_else(|| refuse("no issuer entry speaks for the token's domain"))?;
         let claims = token.verify(issuer).await.map_err(Error::unauthenticated)?;
         let expires = claims.expiry();
-        let identity = Arc::new(identity(&claims, issuer)?);
+        let identity = Arc::new(identity(&claims, issuer, self.clock.now())?);
         self.believed.insert(key, Arc::new(Believed { identity: Arc::clone(&identity), expires }));
         Ok(identity)
     }
@@ -132,7 +132,7 @@ fn bearer(header: &str) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
-fn identity(claims: &Claims, issuer: &Issuer) -> Result<Identity> {
+fn identity(claims: &Claims, issuer: &Issuer, now: Timestamp) -> Result<Identity> {
     let who = issuer.claims.who(claims)?;
     let domain = match issuer.claims.domain(claims) {
         Said::Text(text) => DomainId::parse(text),
@@ -142,7 +142,7 @@ fn identity(claims: &Claims, issuer: &Issuer) -> Result<Identity> {
     // The original's system tokens name a domain that nobody has; they say where they act.
     .filter(|domain| issuer.reach.contains(domain) || !who.at_home)
     .ok_or_else(|| refuse("the issuer does not speak for the token's domain"))?;
-    if issuer.max_life_seconds.is_some_and(|most| !claims.lives_at_most(most)) {
+    if issuer.max_life_seconds.is_some_and(|most| !claims.lives_at_most(most, now)) {
         return Err(refuse(
             "the token is good for longer than its issuer may say, or does not say since when",
         ));

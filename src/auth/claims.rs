@@ -49,11 +49,14 @@ impl Claims {
         Said::of(steps.try_fold(first, |value, step| Some(value?.get(&step))).flatten())
     }
 
-    /// Whether the token says that it is good for `seconds` at most, from `iat` to `exp`.
-    pub(super) fn lives_at_most(&self, seconds: u32) -> bool {
+    /// Whether the token says that it is good for `seconds` at most, from an `iat` that has come to `exp`.
+    pub(super) fn lives_at_most(&self, seconds: u32, now: Timestamp) -> bool {
         let number = |name: &str| self.0.get(name).and_then(Value::as_f64);
-        let life = number("exp").zip(number("iat")).map(|(end, begin)| end - begin);
-        life.is_some_and(|life| life <= f64::from(seconds))
+        let latest = now.as_micros().div_euclid(1_000_000).saturating_add(LEEWAY.into());
+        let latest = u32::try_from(latest).map_or(0.0, f64::from);
+        number("exp").zip(number("iat")).is_some_and(|(end, begin)| {
+            begin <= latest && end >= begin && end - begin <= f64::from(seconds)
+        })
     }
 
     /// When the token ends; one that does not say so does not end.

@@ -11,6 +11,7 @@ use std::{
 };
 
 use jsonwebtoken::Algorithm;
+use tokio::task::JoinHandle;
 
 use super::{IssuerError, jwks};
 
@@ -99,13 +100,13 @@ impl Keys {
         let held = published.held();
         if held.answers(kid) {
             let old = held.fetched.is_none_or(|at| at.elapsed() >= published.rhythm.fresh);
-            if old && published.may_try(&held) {
-                let behind = Arc::clone(published);
-                tokio::spawn(async move { behind.refresh(None).await });
+            if old && published.may_try(&held) && published.turn.try_lock().is_ok() {
+                published.refresh(None);
             }
             return held.keys;
         }
-        published.refresh(Some(kid)).await;
+        // On a task of its own: who hangs up must not undo the pause, nor what was fetched.
+        let _ = published.refresh(Some(kid.map(str::to_owned))).await;
         published.held().keys
     }
 }
@@ -129,10 +130,15 @@ impl Published {
     }
 
     /// Fetches the keys, unless somebody has just done so or found what is `wanted`.
-    async fn refresh(&self, wanted: Option<Option<&str>>) {
+    fn refresh(self: &Arc<Self>, wanted: Option<Option<String>>) -> JoinHandle<()> {
+        let this = Arc::clone(self);
+        tokio::spawn(async move { this.refresh_now(wanted).await })
+    }
+
+    async fn refresh_now(&self, wanted: Option<Option<String>>) {
         let _turn = self.turn.lock().await;
         let held = self.held();
-        if wanted.is_some_and(|kid| held.answers(kid)) || !self.may_try(&held) {
+        if wanted.is_some_and(|kid| held.answers(kid.as_deref())) || !self.may_try(&held) {
             return;
         }
         let fetched = self.fetch().await;

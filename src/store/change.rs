@@ -3,14 +3,14 @@
 use ::entity::{user_secret, user_secret_version};
 use sea_orm::{
     ActiveModelTrait as _, ActiveValue::Set, ColumnTrait as _, DatabaseTransaction,
-    EntityTrait as _, IntoActiveModel as _, QueryFilter as _, QuerySelect as _,
+    EntityTrait as _, IntoActiveModel as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
 };
 use serde_json::{Map, Value};
 
 use super::{
     Store, UserSecret,
     domain::is_stored,
-    user_secret::{find_row, select_in, visible},
+    user_secret::{find_row_to_change, select_in, visible},
 };
 use crate::{
     auth::Scope,
@@ -62,7 +62,7 @@ impl Store {
         let (within, id, now) = (scope.clone(), id.clone(), self.now().as_micros());
         self.change(scope, scope.event(), move |transaction| {
             Box::pin(async move {
-                let mut row = find_row(transaction, &within, &id).await?;
+                let mut row = find_row_to_change(transaction, &within, &id).await?;
                 if change.expected_revision.is_some_and(|expected| expected != row.revision) {
                     return Err(Error::aborted("expectedRevision"));
                 }
@@ -98,7 +98,7 @@ impl Store {
         let outcome = self
             .change(scope, scope.event(), move |transaction| {
                 Box::pin(async move {
-                    let mut row = find_row(transaction, &within, &id).await?;
+                    let mut row = find_row_to_change(transaction, &within, &id).await?;
                     if row.version != change.replaces.0
                         || !is_stored(transaction, within.domain(), &change.kek).await?
                     {
@@ -129,7 +129,7 @@ impl Store {
         let (within, id) = (scope.clone(), id.clone());
         self.change(scope, scope.event(), move |transaction| {
             Box::pin(async move {
-                find_row(transaction, &within, &id).await?;
+                find_row_to_change(transaction, &within, &id).await?;
                 delete_versions(transaction, &within, &id, None).await?;
                 #[expect(clippy::disallowed_methods, reason = "joined to the scope")]
                 let removed = user_secret::Entity::delete_many()
@@ -156,7 +156,11 @@ impl Store {
                 let ids: Vec<String> = select_in(&within)
                     .select_only()
                     .column(user_secret::Column::UserSecretId)
+                    // In one order, so that two who clear the same user wait and do not deadlock;
+                    // locked, so that an event tells of what this transaction removes.
+                    .order_by_asc(user_secret::Column::UserSecretId)
                     .limit(REMOVED_AT_ONCE)
+                    .lock_exclusive()
                     .into_tuple()
                     .all(transaction)
                     .await

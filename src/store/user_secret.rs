@@ -1,7 +1,10 @@
 //! A secret's metadata, and the condition that a scope is.
 
 use ::entity::user_secret;
-use sea_orm::{ColumnTrait as _, Condition, ConnectionTrait, EntityTrait as _, QueryFilter as _};
+use sea_orm::{
+    ColumnTrait as _, Condition, ConnectionTrait, DatabaseTransaction, EntityTrait as _,
+    QueryFilter as _, QuerySelect as _, Select,
+};
 use serde_json::{Map, Value};
 
 use super::damaged;
@@ -43,7 +46,7 @@ pub struct UserSecret {
 }
 
 /// The secrets of `scope`, and no other: the outer AND of every statement.
-pub(super) fn select_in(scope: &Scope) -> sea_orm::Select<user_secret::Entity> {
+pub(super) fn select_in(scope: &Scope) -> Select<user_secret::Entity> {
     #[expect(clippy::disallowed_methods, reason = "joined to the scope here, for the whole store")]
     user_secret::Entity::find().filter(visible(scope))
 }
@@ -60,12 +63,29 @@ pub(super) async fn find_row(
     scope: &Scope,
     id: &UserSecretId,
 ) -> Result<user_secret::Model> {
-    select_in(scope)
-        .filter(user_secret::Column::UserSecretId.eq(id.as_str()))
-        .one(connection)
-        .await
-        .map_err(failed)?
-        .ok_or_else(Error::not_found)
+    one(connection, row_of(scope, id)).await
+}
+
+/// The same row for a transaction that writes it back: others who would change it wait for that.
+///
+/// SQLite, which has one writer, knows no such lock and needs none.
+pub(super) async fn find_row_to_change(
+    transaction: &DatabaseTransaction,
+    scope: &Scope,
+    id: &UserSecretId,
+) -> Result<user_secret::Model> {
+    one(transaction, row_of(scope, id).lock_exclusive()).await
+}
+
+fn row_of(scope: &Scope, id: &UserSecretId) -> Select<user_secret::Entity> {
+    select_in(scope).filter(user_secret::Column::UserSecretId.eq(id.as_str()))
+}
+
+async fn one(
+    connection: &impl ConnectionTrait,
+    select: Select<user_secret::Entity>,
+) -> Result<user_secret::Model> {
+    select.one(connection).await.map_err(failed)?.ok_or_else(Error::not_found)
 }
 
 impl TryFrom<user_secret::Model> for UserSecret {

@@ -128,6 +128,17 @@ async fn published_keys_are_fetched_and_outlive_their_provider() {
     // The key that is published no longer is believed no longer, but for tokens that were.
     assert_eq!(viewer(&app, token(&first, "1")).await.code(), "UNAUTHENTICATED");
 
+    // Who hangs up does not undo the pause.
+    provider.say(200, key_set(&[("2", &second, Algorithm::ES256)]), Duration::from_millis(400));
+    pause().await;
+    let before = provider.asked();
+    for _ in 0..10 {
+        let hasty = Duration::from_millis(150);
+        let _ = tokio::time::timeout(hasty, viewer(&app, token(&second, "4"))).await;
+    }
+    assert!(provider.asked() <= before + 5, "{} attempts", provider.asked() - before);
+    tokio::time::sleep(Duration::from_millis(700)).await;
+
     // Away: what is known holds on, also when it is old.
     provider.say(500, String::new(), Duration::ZERO);
     tokio::time::sleep(Duration::from_millis(200)).await;
@@ -186,6 +197,12 @@ async fn other_providers_claims_are_mapped() {
     };
     assert_eq!(see(&life(exp - 100)).await.code(), "OK");
     assert_eq!(see(&life(exp - 101)).await.code(), "UNAUTHENTICATED");
+    // A life that has not begun, or that ends before it begins, is none.
+    for (begin, end) in [(4_102_444_800_u64, 4_102_444_800), (exp + 10, exp)] {
+        let mut claims = life(begin);
+        claims["exp"] = json!(end);
+        assert_eq!(see(&claims).await.code(), "UNAUTHENTICATED", "{begin} to {end}");
+    }
     assert_eq!(see(&with("iss", json!("https://short.test"))).await.code(), "UNAUTHENTICATED");
     for bad in [
         with("app/role", json!("SYSTEM")),

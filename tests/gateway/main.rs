@@ -24,5 +24,6 @@ mod hostile;
 mod isolation;
 mod issuers;
 mod list;
+mod race;
 mod swap;
 mod tokens;
