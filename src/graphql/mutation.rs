@@ -4,13 +4,8 @@ use async_graphql::{Context, ID, InputObject, MaybeUndefined, Object, SimpleObje
 use serde_json::Value;
 use time::OffsetDateTime;
 
-use super::{
-    Fault, InContext as _, http::NamedDomain, query::parse_domain, user_secret::UserSecret,
-};
-use crate::{
-    ids::DomainId,
-    service::{CreateInput, DeleteInput, UpdateDataInput, UpdateInput},
-};
+use super::{Fault, InContext as _, query::domain_of, user_secret::UserSecret};
+use crate::service::{CreateInput, DeleteInput, UpdateDataInput, UpdateInput};
 
 /// The mutations.
 pub struct Mutation;
@@ -201,15 +196,4 @@ impl Mutation {
         let count = i32::try_from(count).unwrap_or(i32::MAX);
         Ok(DeleteUserSecretsOfUserPayload { count })
     }
-}
-
-/// The domain that the operation names, or for SYSTEM the request's header.
-fn domain_of(ctx: &Context<'_>, named: Option<ID>) -> Result<Option<DomainId>, Fault> {
-    let header = ctx.data_opt::<NamedDomain>().and_then(|NamedDomain(domain)| domain.clone());
-    let id = match (named, ctx.caller()?.role()) {
-        (Some(id), _) => Some(id.0),
-        (None, crate::service::Role::System) => header,
-        (None, _) => None,
-    };
-    Ok(id.map(|id| parse_domain(&id)).transpose()?)
 }

@@ -6,13 +6,14 @@ use super::{
     Fault, InContext as _,
     connection::{ListArguments, QueryInput, UserSecretConnection},
     domain::Domain,
+    http::NamedDomain,
     user_secret::{Node, UserSecret, UserSecretData},
 };
 use crate::{
     error::Error,
     ids::{DataVersion, DomainId},
     query::Field,
-    service::Target,
+    service::{Role, Target},
 };
 
 /// The queries.
@@ -110,9 +111,12 @@ impl Query {
     async fn domain(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Its id; without, the token's own domain.")] domain_id: Option<ID>,
+        #[graphql(
+            desc = "Its id; without, the token's own domain, or for SYSTEM that of the header X-Domain-Id."
+        )]
+        domain_id: Option<ID>,
     ) -> Result<Domain, Fault> {
-        let named = domain_id.map(|id| parse_domain(&id)).transpose()?;
+        let named = domain_of(ctx, domain_id)?;
         Ok(Domain(ctx.service()?.domain(ctx.caller()?, named).await?))
     }
 
@@ -127,7 +131,18 @@ impl Query {
     }
 }
 
+/// The domain that the operation names, or for SYSTEM the request's header.
+pub(super) fn domain_of(ctx: &Context<'_>, named: Option<ID>) -> Result<Option<DomainId>, Fault> {
+    let header = ctx.data_opt::<NamedDomain>().and_then(|NamedDomain(domain)| domain.clone());
+    let id = match (named, ctx.caller()?.role()) {
+        (Some(id), _) => Some(id.0),
+        (None, Role::System) => header,
+        (None, _) => None,
+    };
+    Ok(id.map(|id| parse_domain(&id)).transpose()?)
+}
+
 /// What cannot be the id of a domain is outside every caller's reach.
-pub(super) fn parse_domain(id: &str) -> Result<DomainId, Error> {
+fn parse_domain(id: &str) -> Result<DomainId, Error> {
     DomainId::parse(id).ok_or_else(Error::permission_denied)
 }

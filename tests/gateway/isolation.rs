@@ -8,7 +8,7 @@ use async_graphql::parser::{
 };
 use serde_json::json;
 
-use crate::support::{Client, TestApp};
+use crate::support::{Answer, Client, TestApp};
 
 /// A root field and a document that exercises it on the secret `$id` of ann in acme.
 const OPERATIONS: [(&str, &str); 15] = [
@@ -181,6 +181,10 @@ async fn an_administrator_sees_metadata_of_the_domain_and_clears_a_user() {
         one.at("/data/domain/userSecrets/nodes"),
         &json!([{ "name": "d", "userId": "bob" }])
     );
+    // SYSTEM acts in the domain that the header names.
+    let header = app.system().request().header("x-domain-id", "globex");
+    let there = header.json(&json!({ "query": "{ domain { domainId } }" })).send().await.unwrap();
+    assert_eq!(Answer::of(there).await.at("/data/domain/domainId"), "globex");
     let find = "query($id: ID!) { domain { userSecret(userSecretId: $id) { userId } } }";
     let found = admin.gql(find, json!({ "id": id })).await;
     assert_eq!(found.at("/data/domain/userSecret/userId"), "ann");
