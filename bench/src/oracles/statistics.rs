@@ -13,6 +13,8 @@ const PERCENTS: [usize; 2] = [10, 50];
 /// Resamples; with 600 the interval of 99 % leaves out three at either end.
 const RESAMPLES: usize = 600;
 const LEFT_OUT: usize = RESAMPLES / 200;
+/// Deviations between two means of which either is taken for the other once in twenty times: 2 × 1.645.
+const CERTAIN: f64 = 3.29;
 /// Of both samples together, what is longer is left out.
 const CROPS: [usize; 6] = [50, 75, 90, 95, 99, 100];
 
@@ -28,6 +30,8 @@ pub(crate) struct Difference {
     pub(crate) us: f64,
     pub(crate) from: f64,
     pub(crate) to: f64,
+    /// Its standard deviation over the resamples.
+    pub(crate) deviation: f64,
 }
 
 impl Summary {
@@ -68,7 +72,11 @@ impl Summary {
             apart.sort_by(f64::total_cmp);
             let end = |at: usize| apart.get(at).copied().unwrap_or(f64::NAN);
             let (from, to) = (end(LEFT_OUT), end(RESAMPLES.saturating_sub(LEFT_OUT + 1)));
-            Difference { us: self.at(percent) - other.at(percent), from, to }
+            let count = float_len(apart.len());
+            let mean = apart.iter().sum::<f64>() / count;
+            let squares: f64 = apart.iter().map(|one| (one - mean).powi(2)).sum();
+            let deviation = (squares / (count - 1.0)).sqrt();
+            Difference { us: self.at(percent) - other.at(percent), from, to, deviation }
         };
         let [low, middle] = PERCENTS;
         [of(0, low), of(1, middle)]
@@ -95,6 +103,11 @@ impl Difference {
     /// The least that its size is, by the interval.
     pub(crate) fn least(&self) -> f64 {
         self.from.max(-self.to).max(0.0)
+    }
+
+    /// How many requests of each kind tell them apart with 95 % certainty, when `count` gave this.
+    pub(crate) fn needed(&self, count: f64) -> f64 {
+        count * (CERTAIN * self.deviation / self.us).powi(2)
     }
 
     /// The most that its size is.

@@ -104,7 +104,7 @@ mod tests {
     #[test]
     fn only_what_lies_within_the_margin_is_alike() {
         let verdict = |from, to, floor| {
-            let near = Difference { us: 0.0, from: -0.2, to: 0.2 };
+            let near = Difference { us: 0.0, from: -0.2, to: 0.2, deviation: 0.1 };
             let comparison = Comparison {
                 group: String::new(),
                 first: String::new(),
@@ -113,7 +113,7 @@ mod tests {
                 median: 200.0,
                 spread: 40.0,
                 t: 0.0,
-                differences: [near, Difference { us: f64::midpoint(from, to), from, to }],
+                differences: [near, Difference { us: f64::midpoint(from, to), from, to, deviation: 0.1 }],
                 margin: 2.0,
                 floor,
             };

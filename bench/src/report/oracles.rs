@@ -18,7 +18,7 @@ pub(super) fn text(oracles: &Oracles) -> String {
     );
     for (database, comparisons) in &oracles.databases {
         for (title, alike) in [("must be alike", true), ("differ by design", false)] {
-            let rows = comparisons.iter().filter(|found| found.alike == alike).map(row);
+            let rows = comparisons.iter().filter(|found| found.alike == alike).map(|found| row(found, f64::from(*requests)));
             let rows: Vec<_> = rows.collect();
             let name = database.name();
             let _ = write!(text, "\n### {name}: what {title}\n\n{}", table(3, HEAD, &rows));
@@ -27,7 +27,7 @@ pub(super) fn text(oracles: &Oracles) -> String {
     text
 }
 
-const HEAD: [&str; 11] = [
+const HEAD: [&str; 12] = [
     "request",
     "first",
     "second",
@@ -36,13 +36,16 @@ const HEAD: [&str; 11] = [
     "t",
     "p10 apart",
     "median apart",
+    "requests to tell",
     "of use above",
     "halves apart",
     "verdict",
 ];
 
-fn row(found: &Comparison) -> [String; 11] {
+fn row(found: &Comparison, count: f64) -> [String; 12] {
     let [low, median] = found.differences.map(interval);
+    let needed = found.differences.map(|apart| apart.needed(count)).into_iter().fold(1e6, f64::min);
+    let needed = if needed < 1e6 { number(Some(needed.max(2.0)), 0) } else { "> 1000000".to_owned() };
     let verdict = match found.verdict() {
         Verdict::Alike => "alike",
         Verdict::Apart => "APART",
@@ -57,12 +60,13 @@ fn row(found: &Comparison) -> [String; 11] {
         number(Some(found.t), 1),
         low,
         median,
+        needed,
         number(Some(found.margin), 1),
         number(Some(found.floor), 1),
         verdict.to_owned(),
     ]
 }
 
-fn interval(Difference { us, from, to }: Difference) -> String {
+fn interval(Difference { us, from, to, .. }: Difference) -> String {
     format!("{us:+.1} ({from:+.1} to {to:+.1})")
 }
