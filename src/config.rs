@@ -12,6 +12,7 @@ use figment::{
     Figment,
     providers::{Env, Format as _, Toml},
 };
+use ipnet::IpNet;
 use serde::Deserialize;
 
 use crate::{
@@ -135,6 +136,8 @@ pub struct Limits {
     pub data_bytes: usize,
     pub tags_bytes: usize,
     pub data_versions: u32,
+    pub issuers: u32,
+    pub revoked_tokens: u32,
 }
 
 /// `[log]`
@@ -175,6 +178,8 @@ pub struct Audit {
 pub struct Auth {
     pub jwks_fresh_ms: u64,
     pub jwks_pause_ms: u64,
+    pub ca_file: PathBuf,
+    pub jwks_networks: Vec<IpNet>,
     pub issuers: Vec<IssuerSettings>,
 }
 
@@ -271,6 +276,12 @@ fn url_of(
 }
 
 impl Auth {
+    /// Certificates to trust beside the system's where keys are fetched, as PEM.
+    pub fn roots(&self) -> Result<Option<String>, ConfigError> {
+        let file = Some(&self.ca_file).filter(|file| !file.as_os_str().is_empty());
+        file.map(|file| read("auth.ca_file", file)).transpose()
+    }
+
     /// When published keys are fetched anew.
     pub const fn rhythm(&self) -> KeyRhythm {
         KeyRhythm {

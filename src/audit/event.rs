@@ -1,6 +1,6 @@
 //! An event, and what its digest covers.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{fmt, net::IpAddr, sync::Arc};
 
 use ::entity::audit_event;
 use aws_lc_rs::digest::{Context, SHA256};
@@ -23,6 +23,24 @@ pub struct Origin {
 /// What became of an operation.
 pub type Outcome = &'static str;
 
+/// What an operation was about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Subject {
+    /// A user secret.
+    Secret(UserSecretId),
+    /// Something with a name: an issuer, or a token by its `jti`.
+    Named(Arc<str>),
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Secret(id) => id.fmt(f),
+            Self::Named(name) => f.write_str(name),
+        }
+    }
+}
+
 /// Something that happened. It carries names of things and never data.
 #[derive(Debug, Clone)]
 pub struct Event {
@@ -38,15 +56,15 @@ pub struct Event {
     pub origin: Origin,
     /// What was asked.
     pub operation: &'static str,
-    /// Of which secret.
-    pub target: Option<UserSecretId>,
+    /// Of what.
+    pub target: Option<Subject>,
 }
 
 impl Event {
     /// The same, done to secret `id`.
     #[must_use]
     pub fn on(&self, id: &UserSecretId) -> Self {
-        Self { target: Some(id.clone()), ..self.clone() }
+        Self { target: Some(Subject::Secret(id.clone())), ..self.clone() }
     }
 
     /// Another operation of the same caller, on no secret.

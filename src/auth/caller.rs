@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// What a caller is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Deserialize, serde::Serialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Role {
     /// A user, with secrets of their own.
@@ -57,7 +57,7 @@ pub(super) struct Identity {
     pub(super) user: Option<UserId>,
     pub(super) role: Role,
     pub(super) grants: Vec<Grant>,
-    pub(super) reach: Reach,
+    pub(super) reach: Arc<Reach>,
     pub(super) token_id: Option<Arc<str>>,
     /// Whether operations that name no domain are about the token's own.
     pub(super) at_home: bool,
@@ -108,7 +108,7 @@ impl Caller {
             token_id: self.identity.token_id.clone(),
             origin: self.origin.clone(),
             operation: intent.verb.as_str(),
-            target: intent.secret.clone(),
+            target: intent.subject.clone(),
         }
     }
 }

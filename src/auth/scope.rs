@@ -2,7 +2,7 @@
 
 use super::{Caller, Intent, Role, Verb};
 use crate::{
-    audit::Event,
+    audit::{Event, Subject},
     error::{Error, Result},
     ids::{DomainId, UserId, UserSecretId},
 };
@@ -50,15 +50,18 @@ impl Scope {
 
     /// The secret that the caller named: NOT_FOUND when it is no id of ours.
     pub fn secret(&self) -> Result<&UserSecretId> {
-        self.event.target.as_ref().ok_or_else(Error::not_found)
+        match &self.event.target {
+            Some(Subject::Secret(id)) => Ok(id),
+            Some(Subject::Named(_)) | None => Err(Error::not_found()),
+        }
     }
 
     /// The policy, whole: who may do what to whom.
     pub(super) fn grant(caller: &Caller, intent: &Intent, target: Target) -> Result<Self> {
         use Role::{DomainAdmin, System, User};
         use Verb::{
-            Create, Delete, DeleteOfUser, Get, GetData, GetDomain, List, ListAuditEvents, Update,
-            UpdateData,
+            Create, Delete, DeleteOfUser, Get, GetData, GetDomain, List, ListAuditEvents,
+            ListIssuers, RegisterIssuer, RemoveIssuer, RevokeToken, Update, UpdateData,
         };
 
         if !caller.may(intent.verb) {
@@ -72,7 +75,8 @@ impl Scope {
             ) => (caller.domain().clone(), Some(own(caller)?)),
             (
                 DomainAdmin | System,
-                Get | List | Delete | DeleteOfUser | GetDomain | ListAuditEvents,
+                Get | List | Delete | DeleteOfUser | GetDomain | ListAuditEvents | ListIssuers
+                | RegisterIssuer | RemoveIssuer | RevokeToken,
                 Target::Domain { domain, owner },
             )
             | (System, GetData, Target::Domain { domain, owner }) => {

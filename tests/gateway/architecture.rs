@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 /// A room, and the rooms that it may name; `error`, `ids` and `clock` are open to all.
 const TABLE: [(&str, &[&str]); 11] = [
     ("audit", &["database", "hsm"]),
-    ("auth", &["audit"]),
+    ("auth", &["audit", "database"]),
     ("crypto", &["auth", "hsm"]),
     ("database", &[]),
     ("hsm", &[]),
@@ -22,7 +22,7 @@ const OUTSIDE: [(&str, &[&str]); 6] = [
     ("cryptoki", &["hsm"]),
     ("async_graphql", &["graphql"]),
     ("axum", &["graphql", "app", "cli"]),
-    ("entity", &["audit", "store"]),
+    ("entity", &["audit", "auth", "store"]),
     ("migration", &["database"]),
     ("reqwest", &["auth"]),
 ];

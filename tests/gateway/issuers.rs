@@ -12,7 +12,11 @@ use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der};
 use axum::{Router, http::StatusCode, response::IntoResponse as _, routing::get};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, jwk::Jwk};
 use serde_json::{Value, json};
-use usersecret::{app::Seams, config::Config};
+use usersecret::{
+    app::Seams,
+    auth::{Issuer, KeyFetcher},
+    config::Config,
+};
 
 use crate::support::{Answer, TestApp, new_key};
 
@@ -299,13 +303,13 @@ fn contradictions_stop_the_start() {
     let refused = |more: &str| {
         let toml = format!("[[auth.issuers]]\niss = \"x\"\ndomains = [\"*\"]\n{more}");
         let config = Config::from_toml(&toml).unwrap();
-        let error =
-            usersecret::auth::Issuer::new(&config.auth.issuers[0], None, config.auth.rhythm());
+        let fetcher = KeyFetcher::trusted(config.auth.rhythm(), None).unwrap();
+        let error = Issuer::new(&config.auth.issuers[0], None, &fetcher);
         error.err().expect(more).to_string()
     };
     let url = "jwks_url = \"https://x.test\"";
     for (more, word) in [
-        (ES256.to_owned(), "jwks_file"),
+        (ES256.to_owned(), "jwks"),
         (format!("{ES256}\njwks_url = \"http://x.test\""), "jwks_url"),
         (format!("{ES256}\njwks_url = \"ftp://127.0.0.1\""), "jwks_url"),
         (format!("{url}\nalgorithms = [\"ES256\"]"), "audiences"),

@@ -25,5 +25,6 @@ mod isolation;
 mod issuers;
 mod list;
 mod race;
+mod registered;
 mod swap;
 mod tokens;
