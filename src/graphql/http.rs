@@ -22,7 +22,7 @@ use serde_json::Value;
 
 use super::{UserSecretSchema, document::Documents, error};
 use crate::{
-    audit::Origin,
+    audit::{Listener, Origin},
     auth::Authenticator,
     error::{Code, Error},
     service::Caller,
@@ -46,6 +46,15 @@ pub struct GraphQlFace {
     pub timeout: Duration,
 }
 
+/// A listener's way to the face.
+#[derive(Clone)]
+pub struct Entrance {
+    /// The face, which all listeners share.
+    pub face: Arc<GraphQlFace>,
+    /// The listener.
+    pub listener: Listener,
+}
+
 /// The domain that the `X-Domain-Id` header names.
 pub(super) struct NamedDomain(pub(super) Option<String>);
 
@@ -67,11 +76,14 @@ impl Answer {
 }
 
 /// Serves `/graphql`.
-pub async fn serve(State(face): State<Arc<GraphQlFace>>, request: Request) -> Response {
+pub async fn serve(
+    State(Entrance { face, listener }): State<Entrance>,
+    request: Request,
+) -> Response {
     let started = Instant::now();
     let trace_id = trace_id(request.headers());
     let accept = accepted(request.headers());
-    let (authorization, origin) = credentials(&request, &trace_id);
+    let (authorization, origin) = credentials(&request, &trace_id, listener);
     let authorization = authorization.as_ref().and_then(|value| value.to_str().ok());
     let caller = face.authenticator.authenticate(authorization, origin).await;
     let who = caller.as_ref().ok().cloned();
@@ -103,11 +115,16 @@ pub async fn serve(State(face): State<Arc<GraphQlFace>>, request: Request) -> Re
 }
 
 /// What the caller shows, and where the request comes from.
-fn credentials(request: &Request, trace_id: &str) -> (Option<HeaderValue>, Origin) {
+fn credentials(
+    request: &Request,
+    trace_id: &str,
+    listener: Listener,
+) -> (Option<HeaderValue>, Origin) {
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
     let origin = Origin {
         address: peer.map(|ConnectInfo(address)| address.ip()),
         trace_id: Some(trace_id.into()),
+        listener,
     };
     (request.headers().get(header::AUTHORIZATION).cloned(), origin)
 }
