@@ -10,7 +10,7 @@ ARGS ?=
 STEPS := install-test tree-save fmt clippy doc deny cargo-test schema tree-check
 step = @printf '\n==> %s\n' '$@'
 
-.PHONY: help run install install-bench bench test $(STEPS)
+.PHONY: help run install install-bench bench test tls-scan $(STEPS)
 
 help: ## Lists the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,6 +24,9 @@ test: $(STEPS) ## Runs every check and every test, in the order below
 bench: install-bench ## Measures the service and the floors below it, about half an hour; ARGS="--only sqlite" adds options
 	cargo build --release --locked
 	cargo run --release --locked -p bench -- run $(ARGS)
+
+tls-scan: install ## Has sslyze, from PyPI, look at the service's TLS; it fails when there is anything to complain about
+	@scripts/sslyze.sh
 
 install: ## Installs the packages that `make run` needs and that are missing
 	@scripts/install.sh run

@@ -7,18 +7,19 @@ use tokio::{sync::watch, task::JoinSet};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::{
-    audit::{Sealer, Trail},
+    audit::{Listener, Sealer, Trail},
     auth::{Authenticator, Directory, Gate, Issuer, IssuerError, KeyFetcher},
     clock::Clock,
     config::{Config, ConfigError},
     crypto::Keyring,
     database::Database,
     error::Error,
-    graphql::{self, DocumentLimits, Documents, GraphQlFace},
+    graphql::{self, DocumentLimits, Documents, Entrance, GraphQlFace},
     hsm::{Hsm, HsmError},
     ids::IdSource,
     service::{DataLimits, IssuerLimits, IssuerService, UserSecretService},
     store::Store,
+    tls::TlsError,
 };
 
 /// Why the service does not start.
@@ -39,6 +40,9 @@ pub enum StartError {
     /// The database's schema is older than this program.
     #[error("database: migrations are missing; `usersecret migrate` applies them")]
     NotMigrated,
+    /// The files of a listener's TLS are.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// A listener or a file is.
     #[error("{0}: {1}")]
     Io(String, #[source] std::io::Error),
@@ -61,6 +65,8 @@ impl Default for Seams {
 /// The service, wired.
 pub struct App {
     face: Arc<GraphQlFace>,
+    /// What the main listener is: it reveals data unless there is an internal one.
+    main: Listener,
     health: Health,
     /// The sealer, which at its end seals what is left and takes its leave, and what follows other replicas.
     background: JoinSet<()>,
@@ -126,8 +132,10 @@ impl App {
             body_bytes: config.limits.body_bytes,
             timeout: Duration::from_millis(config.server.request_timeout_ms),
         };
+        let internal = config.internal.address()?;
+        let main = if internal.is_some() { Listener::Public } else { Listener::Sole };
         let health = Health { database, hsm };
-        Ok(Self { face: Arc::new(face), health, background, stop })
+        Ok(Self { face: Arc::new(face), main, health, background, stop })
     }
 
     /// Everything on one port.
@@ -137,9 +145,18 @@ impl App {
 
     /// What callers call.
     pub fn api(&self) -> Router {
+        self.face_on(self.main)
+    }
+
+    /// The same for systems, on a listener that reveals data.
+    pub fn internal(&self) -> Router {
+        self.face_on(Listener::Internal)
+    }
+
+    fn face_on(&self, listener: Listener) -> Router {
         Router::new()
             .route("/graphql", get(graphql::serve).post(graphql::serve))
-            .with_state(Arc::clone(&self.face))
+            .with_state(Entrance { face: Arc::clone(&self.face), listener })
             .layer(CatchPanicLayer::new())
     }
 
@@ -153,7 +170,7 @@ impl App {
 
     /// Waits for transactions under way, for the seal over their events, then for the HSM's workers.
     pub async fn drain(self) {
-        let Self { face, health: Health { database, hsm }, background, stop } = self;
+        let Self { face, health: Health { database, hsm }, background, stop, main: _ } = self;
         drop(face);
         database.drain().await;
         let _ = stop.send(true);

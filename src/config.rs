@@ -1,9 +1,10 @@
 //! The configuration: defaults, one file, and the environment over both.
 
+mod listen;
+
 use std::{
     collections::BTreeMap,
     fs,
-    net::SocketAddr,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -21,6 +22,8 @@ use crate::{
     database::{DatabaseSettings, DatabaseUrl},
     hsm::{self, Pin, Profile},
 };
+
+pub use listen::{ClientCertificates, Internal, Ops, Server, Tls};
 
 const DEFAULT: &str = include_str!("../config/default.toml");
 
@@ -41,6 +44,7 @@ pub enum ConfigError {
 #[expect(missing_docs, reason = "config/default.toml documents every key")]
 pub struct Config {
     pub server: Server,
+    pub internal: Internal,
     pub ops: Ops,
     pub database: Database,
     pub hsm: Hsm,
@@ -49,26 +53,6 @@ pub struct Config {
     pub log: Log,
     pub audit: Audit,
     pub auth: Auth,
-}
-
-/// `[server]`
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "config/default.toml documents every key")]
-pub struct Server {
-    pub listen: SocketAddr,
-    pub allow_plaintext: bool,
-    pub request_timeout_ms: u64,
-    pub header_timeout_ms: u64,
-    pub drain_timeout_ms: u64,
-}
-
-/// `[ops]`
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "config/default.toml documents every key")]
-pub struct Ops {
-    pub listen: String,
 }
 
 /// `[database]`; its URLs may hold passwords, so it does not print.
@@ -204,10 +188,9 @@ impl Config {
 
     fn check(figment: Figment) -> Result<Self, ConfigError> {
         let config: Self = figment.extract().map_err(Box::new)?;
-        if !config.server.listen.ip().is_loopback() && !config.server.allow_plaintext {
-            let rule = "plain HTTP outside loopback needs server.allow_plaintext = true";
-            return Err(ConfigError::Rule("server.listen", rule.to_owned()));
-        }
+        config.server.check()?;
+        config.internal.check()?;
+        config.ops.address()?;
         if config.audit.seal_interval_ms == 0
             || config.audit.backlog == 0
             || config.audit.silence_ms < config.audit.beat_interval_ms.saturating_mul(2)

@@ -17,7 +17,7 @@ mod user_secret;
 pub use document::Documents;
 pub use error::Fault;
 pub use guard::DocumentLimits;
-pub use http::{GraphQlFace, serve};
+pub use http::{Entrance, GraphQlFace, serve};
 
 use async_graphql::{EmptySubscription, MergedObject, Schema};
 

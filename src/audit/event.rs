@@ -18,6 +18,20 @@ pub struct Origin {
     pub address: Option<IpAddr>,
     /// The trace that the request belongs to: 32 hexadecimal digits.
     pub trace_id: Option<Arc<str>>,
+    /// The listener that took it.
+    pub listener: Listener,
+}
+
+/// A listener, as the policy knows it: whoever is told nothing is on the one that reveals nothing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Listener {
+    /// The main one, when there is an internal one beside it.
+    #[default]
+    Public,
+    /// The internal one.
+    Internal,
+    /// The main one, when there is no other.
+    Sole,
 }
 
 /// What became of an operation.

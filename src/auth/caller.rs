@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Grant, Intent, Verb};
 use crate::{
-    audit::{Event, Origin},
+    audit::{Event, Listener, Origin},
     ids::{DomainId, UserId},
 };
 
@@ -89,6 +89,11 @@ impl Caller {
     /// What the token's `scope` lets through.
     pub fn grants(&self) -> &[Grant] {
         &self.identity.grants
+    }
+
+    /// The listener that took the request.
+    pub(super) const fn listener(&self) -> Listener {
+        self.origin.listener
     }
 
     pub(super) fn may(&self, verb: Verb) -> bool {

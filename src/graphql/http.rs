@@ -22,7 +22,7 @@ use serde_json::Value;
 
 use super::{UserSecretSchema, document::Documents, error};
 use crate::{
-    audit::Origin,
+    audit::{Listener, Origin},
     auth::Authenticator,
     error::{Code, Error},
     service::Caller,
@@ -44,6 +44,15 @@ pub struct GraphQlFace {
     pub body_bytes: usize,
     /// How long a request may take.
     pub timeout: Duration,
+}
+
+/// A listener's way to the face.
+#[derive(Clone)]
+pub struct Entrance {
+    /// The face, which all listeners share.
+    pub face: Arc<GraphQlFace>,
+    /// The listener.
+    pub listener: Listener,
 }
 
 /// The domain that the `X-Domain-Id` header names.
@@ -78,11 +87,14 @@ impl Answer {
 }
 
 /// Serves `/graphql`.
-pub async fn serve(State(face): State<Arc<GraphQlFace>>, request: Request) -> Response {
+pub async fn serve(
+    State(Entrance { face, listener }): State<Entrance>,
+    request: Request,
+) -> Response {
     let started = Instant::now();
     let trace_id = trace_id(request.headers());
     let accept = accepted(request.headers());
-    let (authorization, origin) = credentials(&request, &trace_id);
+    let (authorization, origin) = credentials(&request, &trace_id, listener);
     let authorization = authorization.as_ref().and_then(|value| value.to_str().ok());
     let mut who = None;
     // Boxed: the future of a request is large, and moving it is not free.
@@ -106,11 +118,16 @@ pub async fn serve(State(face): State<Arc<GraphQlFace>>, request: Request) -> Re
 }
 
 /// What the caller shows, and where the request comes from.
-fn credentials(request: &Request, trace_id: &str) -> (Option<HeaderValue>, Origin) {
+fn credentials(
+    request: &Request,
+    trace_id: &str,
+    listener: Listener,
+) -> (Option<HeaderValue>, Origin) {
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
     let origin = Origin {
         address: peer.map(|ConnectInfo(address)| address.ip()),
         trace_id: Some(trace_id.into()),
+        listener,
     };
     (request.headers().get(header::AUTHORIZATION).cloned(), origin)
 }

@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 /// A room, and the rooms that it may name; `error`, `ids` and `clock` are open to all.
-const TABLE: [(&str, &[&str]); 11] = [
+const TABLE: [(&str, &[&str]); 13] = [
     ("audit", &["database", "hsm"]),
     ("auth", &["audit", "database"]),
     ("crypto", &["auth", "hsm"]),
@@ -13,15 +13,19 @@ const TABLE: [(&str, &[&str]); 11] = [
     ("store", &["audit", "auth", "crypto", "database", "query"]),
     ("service", &["auth", "crypto", "query", "store"]),
     ("graphql", &["audit", "auth", "query", "service"]),
-    ("config", &["audit", "auth", "database", "hsm"]),
+    ("server", &["app", "config", "tls"]),
+    ("tls", &[]),
+    ("config", &["audit", "auth", "database", "hsm", "tls"]),
     ("error", &[]),
 ];
 
 /// What only some rooms may name outside the crate.
-const OUTSIDE: [(&str, &[&str]); 6] = [
+const OUTSIDE: [(&str, &[&str]); 8] = [
     ("cryptoki", &["hsm"]),
     ("async_graphql", &["graphql"]),
-    ("axum", &["graphql", "app", "cli"]),
+    ("axum", &["graphql", "app", "server"]),
+    ("axum_server", &["server", "tls"]),
+    ("rustls", &["tls"]),
     ("entity", &["audit", "auth", "store"]),
     ("migration", &["database"]),
     ("reqwest", &["auth"]),

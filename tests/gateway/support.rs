@@ -15,9 +15,10 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header, jwk::Jwk};
 use sea_orm::{ConnectOptions, ConnectionTrait as _, Database, DatabaseConnection, Statement};
 use serde_json::{Value, json};
 use usersecret::{
-    app::{App, Seams},
+    app::{App, Seams, StartError},
     config::Config,
     hsm::{self, Hsm, Pin, Profile, Settings},
+    server::{Certificates, Server},
 };
 
 pub const ISS: &str = "https://idp.test";
@@ -179,6 +180,11 @@ impl TestApp {
             axum::serve(listener, service).with_graceful_shutdown(stopped).await.unwrap();
         });
         Self { url, dir, key, database, config, app, stop, server }
+    }
+
+    /// Opens the listeners that the configuration names, as `serve` does.
+    pub async fn listen(&self) -> Result<Server, StartError> {
+        Server::start(&self.config, Certificates::load(&self.config).await?, &self.app)
     }
 
     /// Ends the service as SIGTERM does.
