@@ -1,10 +1,17 @@
 //! Domains that bring their own issuers, and tokens that are revoked.
 
+use std::sync::Arc;
+
+use axum::{Json, Router, response::Redirect, routing::get};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, jwk::Jwk};
+use rustls::pki_types::PrivateKeyDer;
 use serde_json::{Value, json};
 use usersecret::app::Seams;
 
-use crate::support::{Answer, Client, TestApp, eventually, new_key};
+use crate::{
+    support::{Answer, Client, TestApp, eventually, new_key},
+    tls::kit::{Ca, Pair},
+};
 
 const ISS: &str = "https://idp.acme.test";
 
@@ -244,6 +251,52 @@ async fn an_address_within_the_installation_is_never_asked() {
     assert_eq!(viewer(&provider.client(&app, json!({}))).await.code(), "UNAUTHENTICATED");
     let nobody = tokio::time::timeout(std::time::Duration::from_millis(200), listener.accept());
     assert!(nobody.await.is_err(), "somebody connected");
+}
+
+/// A provider that publishes `keys` over TLS, at the address that is returned.
+async fn published(pair: &Pair, keys: Value) -> String {
+    let der = |text: &str| pem::parse(text).unwrap().into_contents();
+    let chain = vec![der(&pair.cert).into()];
+    let key = PrivateKeyDer::try_from(der(&pair.key)).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .unwrap();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let url = format!("https://{}", listener.local_addr().unwrap());
+    let tls = axum_server::tls_rustls::RustlsConfig::from_config(Arc::new(config));
+    let router = Router::new()
+        .route("/moved", get(async || Redirect::temporary("/jwks")))
+        .route("/jwks", get(move || async move { Json(keys) }));
+    let server = axum_server::from_tcp_rustls(listener, tls).unwrap();
+    tokio::spawn(server.serve(router.into_make_service()));
+    url
+}
+
+#[tokio::test]
+async fn keys_are_fetched_where_the_operator_allows_it() {
+    let (ca, files) = (Ca::new("inside"), tempfile::tempdir().unwrap());
+    let file = files.path().join("ca.pem");
+    std::fs::write(&file, &ca.pem).unwrap();
+    let open = "[auth]\njwks_networks = [\"127.0.0.0/8\"]\njwks_pause_ms = 1\n";
+    let trusting = format!("{open}ca_file = {:?}\n", file.display().to_string());
+    let provider = Provider::new();
+    let url = published(&ca.server(), provider.jwks()).await;
+    for (toml, path, code) in [
+        (open, "/jwks", "UNAUTHENTICATED"),
+        (&trusting, "/moved", "UNAUTHENTICATED"),
+        (&trusting, "/jwks", "OK"),
+    ] {
+        let app = TestApp::with(Seams::default(), toml).await;
+        let more = json!({ "jwks": null, "jwksUrl": format!("{url}{path}") });
+        let answer = register(&admin(&app, "acme"), with(provider.registration(), more)).await;
+        assert_eq!(answer.code(), "OK", "{}", answer.text);
+        assert_eq!(viewer(&provider.client(&app, json!({}))).await.code(), code, "{toml} {path}");
+    }
 }
 
 #[tokio::test]

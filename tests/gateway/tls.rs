@@ -1,7 +1,7 @@
 //! TLS as clients meet it: real handshakes, with certificates that are made here.
 
 mod clients;
-mod kit;
+pub mod kit;
 mod mistakes;
 mod program;
 mod renewal;
