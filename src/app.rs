@@ -3,22 +3,23 @@
 use std::{fs, sync::Arc, time::Duration};
 
 use axum::{Router, extract::State, http::StatusCode, routing::get};
-use tokio::{sync::watch, task::JoinHandle};
+use tokio::{sync::watch, task::JoinSet};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::{
-    audit::{Sealer, Trail},
-    auth::{Authenticator, Gate, Issuer, IssuerError},
+    audit::{Listener, Sealer, Trail},
+    auth::{Authenticator, Directory, Gate, Issuer, IssuerError, KeyFetcher},
     clock::Clock,
     config::{Config, ConfigError},
     crypto::Keyring,
     database::Database,
     error::Error,
-    graphql::{self, DocumentLimits, Documents, GraphQlFace},
+    graphql::{self, DocumentLimits, Documents, Entrance, GraphQlFace},
     hsm::{Hsm, HsmError},
     ids::IdSource,
-    service::{DataLimits, UserSecretService},
+    service::{DataLimits, IssuerLimits, IssuerService, UserSecretService},
     store::Store,
+    tls::TlsError,
 };
 
 /// Why the service does not start.
@@ -39,6 +40,9 @@ pub enum StartError {
     /// The database's schema is older than this program.
     #[error("database: migrations are missing; `usersecret migrate` applies them")]
     NotMigrated,
+    /// The files of a listener's TLS are.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// A listener or a file is.
     #[error("{0}: {1}")]
     Io(String, #[source] std::io::Error),
@@ -61,10 +65,12 @@ impl Default for Seams {
 /// The service, wired.
 pub struct App {
     face: Arc<GraphQlFace>,
+    /// What the main listener is: it reveals data unless there is an internal one.
+    main: Listener,
     health: Health,
-    /// Ends the sealer, which seals what is left and takes its leave.
-    stop_sealing: watch::Sender<bool>,
-    sealing: JoinHandle<()>,
+    /// The sealer, which at its end seals what is left and takes its leave, and what follows other replicas.
+    background: JoinSet<()>,
+    stop: watch::Sender<bool>,
 }
 
 /// What `/readyz` looks at.
@@ -84,8 +90,9 @@ impl App {
         let trail = Trail::new(seams.clock.clone(), config.audit.enabled, config.audit.backlog)?;
         let rhythm = config.audit.settings();
         let sealer = Sealer::start(trail.clone(), database.clone(), hsm.clone(), rhythm).await?;
-        let (stop_sealing, stop) = watch::channel(false);
-        let sealing = tokio::spawn(sealer.run(stop));
+        let (stop, stopped) = watch::channel(false);
+        let mut background = JoinSet::new();
+        background.spawn(sealer.run(stopped));
         let store = Store::new(database.clone(), seams.clock.clone(), trail.clone());
         let limits = DataLimits {
             data_bytes: config.limits.data_bytes,
@@ -93,12 +100,28 @@ impl App {
             data_versions: config.limits.data_versions,
         };
         let keyring = Keyring::new(hsm.clone());
-        let authenticator =
-            Authenticator::new(issuers(config)?, seams.clock.clone(), trail.clone())?;
+        let directory = directory(config, database.clone(), seams.clock.clone())?;
+        background.spawn(directory.clone().follow(stop.subscribe()));
+        let authenticator = Authenticator::new(
+            issuers(config)?,
+            directory.clone(),
+            seams.clock.clone(),
+            trail.clone(),
+        )?;
         let gate = Gate::new(trail);
-        let service = UserSecretService::new(gate, store, keyring, seams.clock, seams.ids, limits);
+        let issuers = IssuerService::new(
+            gate.clone(),
+            store.clone(),
+            directory,
+            seams.clock.clone(),
+            IssuerLimits {
+                issuers: config.limits.issuers,
+                revoked_tokens: config.limits.revoked_tokens,
+            },
+        );
+        let secrets = UserSecretService::new(gate, store, keyring, seams.clock, seams.ids, limits);
         let face = GraphQlFace {
-            schema: graphql::schema(Some(service), config.graphql.introspection),
+            schema: graphql::schema(Some((secrets, issuers)), config.graphql.introspection),
             authenticator,
             documents: Documents::new(DocumentLimits {
                 nesting: config.limits.document_nesting,
@@ -109,8 +132,10 @@ impl App {
             body_bytes: config.limits.body_bytes,
             timeout: Duration::from_millis(config.server.request_timeout_ms),
         };
+        let internal = config.internal.address()?;
+        let main = if internal.is_some() { Listener::Public } else { Listener::Sole };
         let health = Health { database, hsm };
-        Ok(Self { face: Arc::new(face), health, stop_sealing, sealing })
+        Ok(Self { face: Arc::new(face), main, health, background, stop })
     }
 
     /// Everything on one port.
@@ -120,9 +145,18 @@ impl App {
 
     /// What callers call.
     pub fn api(&self) -> Router {
+        self.face_on(self.main)
+    }
+
+    /// The same for systems, on a listener that reveals data.
+    pub fn internal(&self) -> Router {
+        self.face_on(Listener::Internal)
+    }
+
+    fn face_on(&self, listener: Listener) -> Router {
         Router::new()
             .route("/graphql", get(graphql::serve).post(graphql::serve))
-            .with_state(Arc::clone(&self.face))
+            .with_state(Entrance { face: Arc::clone(&self.face), listener })
             .layer(CatchPanicLayer::new())
     }
 
@@ -136,11 +170,11 @@ impl App {
 
     /// Waits for transactions under way, for the seal over their events, then for the HSM's workers.
     pub async fn drain(self) {
-        let Self { face, health: Health { database, hsm }, stop_sealing, sealing } = self;
+        let Self { face, health: Health { database, hsm }, background, stop, main: _ } = self;
         drop(face);
         database.drain().await;
-        let _ = stop_sealing.send(true);
-        let _ = sealing.await;
+        let _ = stop.send(true);
+        background.join_all().await;
         // Joining blocks, so it has a thread of its own, which the caller's deadline need not wait for.
         let (done, stopped) = tokio::sync::oneshot::channel();
         std::thread::spawn(move || {
@@ -151,16 +185,37 @@ impl App {
     }
 }
 
+/// The issuers of the configuration.
 fn issuers(config: &Config) -> Result<Vec<Issuer>, StartError> {
+    let roots = config.auth.roots()?;
+    let fetcher = KeyFetcher::trusted(config.auth.rhythm(), roots.as_deref().map(str::as_bytes))
+        .map_err(unusable_roots)?;
     let issuer = |settings: &crate::auth::IssuerSettings| {
         let read = |file: &std::path::PathBuf| {
             fs::read_to_string(file)
                 .map_err(|error| StartError::Io(format!("auth.issuers: {}", file.display()), error))
         };
         let jwks = settings.jwks_file.as_ref().map(read).transpose()?;
-        Ok(Issuer::new(settings, jwks.as_deref(), config.auth.rhythm())?)
+        Ok(Issuer::new(settings, jwks.as_deref(), &fetcher)?)
     };
     config.auth.issuers.iter().map(issuer).collect()
+}
+
+/// The issuers that domains register.
+fn directory(config: &Config, database: Database, clock: Clock) -> Result<Directory, StartError> {
+    let roots = config.auth.roots()?;
+    let fetcher = KeyFetcher::fenced(
+        config.auth.rhythm(),
+        roots.as_deref().map(str::as_bytes),
+        &config.auth.jwks_networks,
+    )
+    .map_err(unusable_roots)?;
+    let taken = config.auth.issuers.iter().map(|issuer| issuer.iss.clone()).collect();
+    Ok(Directory::new(database, clock, taken, fetcher))
+}
+
+fn unusable_roots(error: reqwest::Error) -> StartError {
+    ConfigError::Rule("auth.ca_file", format!("must hold certificates as PEM: {error}")).into()
 }
 
 /// Ready means that the database and the token answer now.

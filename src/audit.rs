@@ -17,7 +17,7 @@ mod verify;
 
 pub(crate) use arrays::EventArrays;
 pub use block::{Block, Entry, Link};
-pub use event::{Event, Origin, Outcome, Stamped};
+pub use event::{Event, Listener, Origin, Outcome, Stamped, Subject};
 pub use sealer::{Sealer, SealerSettings};
 pub use trail::Trail;
 pub use verify::{Finding, Heads, Report, verify};

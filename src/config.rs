@@ -1,9 +1,10 @@
 //! The configuration: defaults, one file, and the environment over both.
 
+mod listen;
+
 use std::{
     collections::BTreeMap,
     fs,
-    net::SocketAddr,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -12,6 +13,7 @@ use figment::{
     Figment,
     providers::{Env, Format as _, Toml},
 };
+use ipnet::IpNet;
 use serde::Deserialize;
 
 use crate::{
@@ -20,6 +22,8 @@ use crate::{
     database::{DatabaseSettings, DatabaseUrl},
     hsm::{self, Pin, Profile},
 };
+
+pub use listen::{ClientCertificates, Internal, Ops, Server, Tls};
 
 const DEFAULT: &str = include_str!("../config/default.toml");
 
@@ -40,6 +44,7 @@ pub enum ConfigError {
 #[expect(missing_docs, reason = "config/default.toml documents every key")]
 pub struct Config {
     pub server: Server,
+    pub internal: Internal,
     pub ops: Ops,
     pub database: Database,
     pub hsm: Hsm,
@@ -48,26 +53,6 @@ pub struct Config {
     pub log: Log,
     pub audit: Audit,
     pub auth: Auth,
-}
-
-/// `[server]`
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "config/default.toml documents every key")]
-pub struct Server {
-    pub listen: SocketAddr,
-    pub allow_plaintext: bool,
-    pub request_timeout_ms: u64,
-    pub header_timeout_ms: u64,
-    pub drain_timeout_ms: u64,
-}
-
-/// `[ops]`
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "config/default.toml documents every key")]
-pub struct Ops {
-    pub listen: String,
 }
 
 /// `[database]`; its URLs may hold passwords, so it does not print.
@@ -135,6 +120,8 @@ pub struct Limits {
     pub data_bytes: usize,
     pub tags_bytes: usize,
     pub data_versions: u32,
+    pub issuers: u32,
+    pub revoked_tokens: u32,
 }
 
 /// `[log]`
@@ -175,6 +162,8 @@ pub struct Audit {
 pub struct Auth {
     pub jwks_fresh_ms: u64,
     pub jwks_pause_ms: u64,
+    pub ca_file: PathBuf,
+    pub jwks_networks: Vec<IpNet>,
     pub issuers: Vec<IssuerSettings>,
 }
 
@@ -199,10 +188,9 @@ impl Config {
 
     fn check(figment: Figment) -> Result<Self, ConfigError> {
         let config: Self = figment.extract().map_err(Box::new)?;
-        if !config.server.listen.ip().is_loopback() && !config.server.allow_plaintext {
-            let rule = "plain HTTP outside loopback needs server.allow_plaintext = true";
-            return Err(ConfigError::Rule("server.listen", rule.to_owned()));
-        }
+        config.server.check()?;
+        config.internal.check()?;
+        config.ops.address()?;
         if config.audit.seal_interval_ms == 0
             || config.audit.backlog == 0
             || config.audit.silence_ms < config.audit.beat_interval_ms.saturating_mul(2)
@@ -271,6 +259,12 @@ fn url_of(
 }
 
 impl Auth {
+    /// Certificates to trust beside the system's where keys are fetched, as PEM.
+    pub fn roots(&self) -> Result<Option<String>, ConfigError> {
+        let file = Some(&self.ca_file).filter(|file| !file.as_os_str().is_empty());
+        file.map(|file| read("auth.ca_file", file)).transpose()
+    }
+
     /// When published keys are fetched anew.
     pub const fn rhythm(&self) -> KeyRhythm {
         KeyRhythm {

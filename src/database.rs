@@ -55,6 +55,16 @@ pub enum Engine {
     Postgres(DatabaseConnection),
 }
 
+impl Engine {
+    /// The database's own clock, in microseconds, as SQL writes it.
+    pub const fn now(&self) -> &'static str {
+        match self {
+            Self::Postgres(_) => "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint",
+            Self::Sqlite { .. } => "CAST(unixepoch('subsec') * 1000000 AS INTEGER)",
+        }
+    }
+}
+
 impl Database {
     /// Connects as the service's role, to a database whose migrations have run.
     ///

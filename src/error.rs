@@ -85,6 +85,11 @@ impl Error {
         Self::new(Code::NotFound, "The user secret does not exist.")
     }
 
+    /// What the text calls by its kind does not exist, or not for this caller.
+    pub fn absent(kind: &'static str) -> Self {
+        Self::new(Code::NotFound, format!("The {kind} does not exist."))
+    }
+
     /// `argument` breaks `rule`, which reads on from the name: "must be …".
     pub fn invalid(argument: &str, rule: impl AsRef<str>) -> Self {
         Self::new(Code::InvalidArgument, format!("{argument}: {}", rule.as_ref()))

@@ -9,6 +9,7 @@ mod domain;
 mod error;
 mod guard;
 mod http;
+mod issuer;
 mod mutation;
 mod query;
 mod user_secret;
@@ -16,20 +17,27 @@ mod user_secret;
 pub use document::Documents;
 pub use error::Fault;
 pub use guard::DocumentLimits;
-pub use http::{GraphQlFace, serve};
+pub use http::{Entrance, GraphQlFace, serve};
 
-use async_graphql::{EmptySubscription, Schema};
+use async_graphql::{EmptySubscription, MergedObject, Schema};
 
-use crate::service::{Caller, UserSecretService};
+use crate::service::{Caller, IssuerService, UserSecretService};
 
 /// The schema of the service.
-pub type UserSecretSchema = Schema<query::Query, mutation::Mutation, EmptySubscription>;
+pub type UserSecretSchema = Schema<query::Query, Mutation, EmptySubscription>;
 
-/// Builds the schema; `service` is absent where only its text is wanted.
-pub fn schema(service: Option<UserSecretService>, introspection: bool) -> UserSecretSchema {
-    let mut builder = Schema::build(query::Query, mutation::Mutation, EmptySubscription);
-    if let Some(service) = service {
-        builder = builder.data(service);
+/// What can be changed.
+#[derive(MergedObject, Default)]
+pub struct Mutation(mutation::UserSecretMutation, issuer::IssuerMutation);
+
+/// Builds the schema; the services are absent where only its text is wanted.
+pub fn schema(
+    services: Option<(UserSecretService, IssuerService)>,
+    introspection: bool,
+) -> UserSecretSchema {
+    let mut builder = Schema::build(query::Query, Mutation::default(), EmptySubscription);
+    if let Some((secrets, issuers)) = services {
+        builder = builder.data(secrets).data(issuers);
     }
     if !introspection {
         builder = builder.disable_introspection().disable_suggestions();
@@ -40,12 +48,17 @@ pub fn schema(service: Option<UserSecretService>, introspection: bool) -> UserSe
 /// What a resolver finds in its context.
 trait InContext {
     fn service(&self) -> Result<&UserSecretService, Fault>;
+    fn issuers(&self) -> Result<&IssuerService, Fault>;
     fn caller(&self) -> Result<&Caller, Fault>;
 }
 
 impl InContext for async_graphql::Context<'_> {
     fn service(&self) -> Result<&UserSecretService, Fault> {
         self.data_opt().ok_or_else(|| Fault::missing("service"))
+    }
+
+    fn issuers(&self) -> Result<&IssuerService, Fault> {
+        self.data_opt().ok_or_else(|| Fault::missing("issuer service"))
     }
 
     fn caller(&self) -> Result<&Caller, Fault> {

@@ -14,5 +14,7 @@ pub mod graphql;
 pub mod hsm;
 pub mod ids;
 pub mod query;
+pub mod server;
 pub mod service;
 pub mod store;
+pub mod tls;

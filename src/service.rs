@@ -2,10 +2,14 @@
 
 mod domain;
 mod input;
+mod issuer;
 
-pub use crate::auth::{Caller, Grant, Role, Target};
-pub use crate::store::{AuditEvent, AuditFilter, AuditPage, Page, Place, UserSecret};
+pub use crate::auth::{Caller, ClaimSet, Grant, Mapping, Named, Registration, Role, Target};
+pub use crate::store::{
+    AuditEvent, AuditFilter, AuditPage, Page, Place, RegisteredIssuer, UserSecret,
+};
 pub use input::{CreateInput, DataLimits, DeleteInput, UpdateDataInput, UpdateInput};
+pub use issuer::{IssuerLimits, IssuerService};
 
 use serde_json::{Map, Value};
 

@@ -10,6 +10,7 @@ use sea_orm_migration::prelude::*;
 mod m0001_user_secrets;
 mod m0002_audit;
 mod m0003_fence;
+mod m0004_issuers;
 
 /// Every migration, oldest first.
 pub struct Migrator;
@@ -20,6 +21,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0001_user_secrets::Migration),
             Box::new(m0002_audit::Migration),
             Box::new(m0003_fence::Migration),
+            Box::new(m0004_issuers::Migration),
         ]
     }
 }

@@ -1,6 +1,6 @@
 //! An event, and what its digest covers.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{fmt, net::IpAddr, sync::Arc};
 
 use ::entity::audit_event;
 use aws_lc_rs::digest::{Context, SHA256};
@@ -18,10 +18,42 @@ pub struct Origin {
     pub address: Option<IpAddr>,
     /// The trace that the request belongs to: 32 hexadecimal digits.
     pub trace_id: Option<Arc<str>>,
+    /// The listener that took it.
+    pub listener: Listener,
+}
+
+/// A listener, as the policy knows it: whoever is told nothing is on the one that reveals nothing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Listener {
+    /// The main one, when there is an internal one beside it.
+    #[default]
+    Public,
+    /// The internal one.
+    Internal,
+    /// The main one, when there is no other.
+    Sole,
 }
 
 /// What became of an operation.
 pub type Outcome = &'static str;
+
+/// What an operation was about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Subject {
+    /// A user secret.
+    Secret(UserSecretId),
+    /// Something with a name: an issuer, or a token by its `jti`.
+    Named(Arc<str>),
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Secret(id) => id.fmt(f),
+            Self::Named(name) => f.write_str(name),
+        }
+    }
+}
 
 /// Something that happened. It carries names of things and never data.
 #[derive(Debug, Clone)]
@@ -38,15 +70,15 @@ pub struct Event {
     pub origin: Origin,
     /// What was asked.
     pub operation: &'static str,
-    /// Of which secret.
-    pub target: Option<UserSecretId>,
+    /// Of what.
+    pub target: Option<Subject>,
 }
 
 impl Event {
     /// The same, done to secret `id`.
     #[must_use]
     pub fn on(&self, id: &UserSecretId) -> Self {
-        Self { target: Some(id.clone()), ..self.clone() }
+        Self { target: Some(Subject::Secret(id.clone())), ..self.clone() }
     }
 
     /// Another operation of the same caller, on no secret.

@@ -6,10 +6,11 @@ use aws_lc_rs::digest::{SHA256, digest};
 use moka::sync::Cache;
 
 use super::{
-    Caller, Issuer, IssuerError, Reach,
+    Caller, Directory, Issuer, IssuerError, Reach,
     caller::Identity,
     claims::{Claims, Expiry, Said},
-    jwt,
+    jwks, jwt,
+    policy::Policy,
 };
 use crate::{
     audit::{Event, Origin, Trail},
@@ -20,17 +21,21 @@ use crate::{
 
 /// Knows the issuers and believes nobody else.
 pub struct Authenticator {
-    issuers: HashMap<String, Vec<Issuer>>,
+    issuers: HashMap<String, Vec<Arc<Issuer>>>,
+    directory: Directory,
     /// Tokens that were verified, by their digest: a signature costs 60 µs, a look-up one.
     believed: Cache<[u8; 32], Arc<Believed>>,
     clock: Clock,
     trail: Trail,
 }
 
-/// A verified token, until it expires.
+/// A verified token: until it expires, its issuer's keys change, or its domain thinks otherwise.
 struct Believed {
     identity: Arc<Identity>,
     expires: Expiry,
+    issuer: Arc<Issuer>,
+    keys: Arc<[jwks::Key]>,
+    policy: Arc<Policy>,
 }
 
 /// The most verified tokens that are remembered, and for how long.
@@ -38,32 +43,37 @@ const MAX_BELIEVED: u64 = 10_000;
 const BELIEVED_FOR: Duration = Duration::from_secs(60);
 
 impl Authenticator {
-    /// An authenticator that believes `issuers`.
+    /// An authenticator that believes `issuers`, and those of `directory` for their domains.
     ///
     /// Entries may share an `iss` if no domain, nor the wildcard, finds two of them.
-    pub fn new(issuers: Vec<Issuer>, clock: Clock, trail: Trail) -> Result<Self, IssuerError> {
-        let mut by_name: HashMap<String, Vec<Issuer>> = HashMap::new();
+    pub fn new(
+        issuers: Vec<Issuer>,
+        directory: Directory,
+        clock: Clock,
+        trail: Trail,
+    ) -> Result<Self, IssuerError> {
+        let mut by_name: HashMap<String, Vec<Arc<Issuer>>> = HashMap::new();
         for issuer in issuers {
             let entries = by_name.entry(issuer.iss.clone()).or_default();
-            let collides = entries.iter().any(|other| match (&issuer.reach, &other.reach) {
+            let collides = entries.iter().any(|other| match (&*issuer.reach, &*other.reach) {
                 (Reach::All, Reach::All) => true,
                 (Reach::Only(mine), Reach::Only(_)) => mine.iter().any(|d| other.names(d)),
                 _ => false,
             });
             if collides {
-                let iss = &issuer.iss;
-                return Err(IssuerError(format!("{iss:?}: domains: two entries fit equally")));
+                return Err(IssuerError::new(&issuer.iss, "domains", "two entries fit equally"));
             }
-            entries.push(issuer);
+            entries.push(Arc::new(issuer));
         }
         let believed =
             Cache::builder().max_capacity(MAX_BELIEVED).time_to_live(BELIEVED_FOR).build();
-        Ok(Self { issuers: by_name, believed, clock, trail })
+        Ok(Self { issuers: by_name, directory, believed, clock, trail })
     }
 
     /// The caller whom the `Authorization` header vouches for.
     ///
-    /// Every failure answers alike; the reason is the error's source.
+    /// Every failure answers alike; the reason is the error's source. Only that
+    /// the database is away, where it must be asked, is told apart.
     pub async fn authenticate(
         &self,
         authorization: Option<&str>,
@@ -84,39 +94,60 @@ impl Authenticator {
         let mut key = [0; 32];
         key.copy_from_slice(digest(&SHA256, text.as_bytes()).as_ref());
         if let Some(believed) = self.believed.get(&key)
-            && !believed.expires.is_past(self.clock.now())
+            && self.holds(&believed).await?
         {
             return Ok(Arc::clone(&believed.identity));
         }
-        let token = jwt::Token::read(text).map_err(refuse)?;
-        let issuer = self
-            .entry(&token.unverified)
-            .ok_or_else(|| refuse("no issuer entry speaks for the token's domain"))?;
-        let claims = token.verify(issuer).await.map_err(Error::unauthenticated)?;
-        let expires = claims.expiry();
-        let identity = Arc::new(identity(&claims, issuer, self.clock.now())?);
-        self.believed.insert(key, Arc::new(Believed { identity: Arc::clone(&identity), expires }));
+        let believed = self.verify(text).await?;
+        let identity = Arc::clone(&believed.identity);
+        self.believed.insert(key, Arc::new(believed));
         Ok(identity)
     }
 
-    /// The entry that names the token's domain, else the one for every domain.
-    fn entry(&self, claims: &Claims) -> Option<&Issuer> {
-        let entries = self.issuers.get(text(claims.text("iss"))?)?;
-        let domain = |entry: &Issuer| DomainId::parse(text(entry.claims.domain(claims))?);
-        let names = |entry: &&Issuer| domain(entry).is_some_and(|domain| entry.names(&domain));
-        let any = |entry: &&Issuer| entry.reach == Reach::All && domain(entry).is_some();
-        entries.iter().find(names).or_else(|| entries.iter().find(any)).or_else(|| {
-            match &entries[..] {
-                [only]
-                    if only.claims.domain(claims) == Said::Nothing
-                        && only.only_domain().is_some() =>
-                {
-                    Some(only)
-                }
-                _ => None,
-            }
-        })
+    /// Whether everything that `believed` rests on is as it was.
+    async fn holds(&self, believed: &Believed) -> Result<bool> {
+        let Believed { identity, expires, issuer, keys, policy } = believed;
+        Ok(!expires.is_past(self.clock.now())
+            && issuer.keys.are(keys)
+            && Arc::ptr_eq(policy, &self.directory.policy(&identity.domain).await?))
     }
+
+    async fn verify(&self, text: &str) -> Result<Believed> {
+        let token = jwt::Token::read(text).map_err(refuse)?;
+        let issuer = self
+            .issuer(&token.unverified)
+            .await?
+            .ok_or_else(|| refuse("no issuer speaks for the token's domain"))?;
+        let (claims, keys) = token.verify(&issuer).await.map_err(Error::unauthenticated)?;
+        let identity = Arc::new(identity(&claims, &issuer, self.clock.now())?);
+        let policy = self.directory.policy(&identity.domain).await?;
+        if let Some(reason) = policy.objection(&identity, &issuer) {
+            return Err(refuse(reason));
+        }
+        Ok(Believed { identity, expires: claims.expiry(), issuer, keys, policy })
+    }
+
+    /// The issuer that may speak for the token: of the configuration, else of a domain.
+    async fn issuer(&self, claims: &Claims) -> Result<Option<Arc<Issuer>>> {
+        let Some(iss) = self::text(claims.text("iss")) else { return Ok(None) };
+        match self.issuers.get(iss) {
+            Some(entries) => Ok(entry(entries, claims).cloned()),
+            None => self.directory.issuer(iss).await,
+        }
+    }
+}
+
+/// The entry that names the token's domain, else the one for every domain.
+fn entry<'e>(entries: &'e [Arc<Issuer>], claims: &Claims) -> Option<&'e Arc<Issuer>> {
+    let domain = |entry: &Issuer| DomainId::parse(text(entry.claims.domain(claims))?);
+    let names = |entry: &&Arc<Issuer>| domain(entry).is_some_and(|domain| entry.names(&domain));
+    let any = |entry: &&Arc<Issuer>| entry.is_for_all() && domain(entry).is_some();
+    entries.iter().find(names).or_else(|| entries.iter().find(any)).or_else(|| match entries {
+        [only] if only.claims.domain(claims) == Said::Nothing && only.only_domain().is_some() => {
+            Some(only)
+        }
+        _ => None,
+    })
 }
 
 const fn text(said: Said<'_>) -> Option<&str> {
@@ -155,7 +186,7 @@ fn identity(claims: &Claims, issuer: &Issuer, now: Timestamp) -> Result<Identity
         user: who.user,
         role: who.role,
         grants: who.grants,
-        reach: issuer.reach.clone(),
+        reach: Arc::clone(&issuer.reach),
         token_id: who.token_id,
         at_home: who.at_home,
     })

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use super::{Grant, Intent, Verb};
 use crate::{
-    audit::{Event, Origin},
+    audit::{Event, Listener, Origin},
     ids::{DomainId, UserId},
 };
 
 /// What a caller is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Deserialize, serde::Serialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Role {
     /// A user, with secrets of their own.
@@ -57,7 +57,7 @@ pub(super) struct Identity {
     pub(super) user: Option<UserId>,
     pub(super) role: Role,
     pub(super) grants: Vec<Grant>,
-    pub(super) reach: Reach,
+    pub(super) reach: Arc<Reach>,
     pub(super) token_id: Option<Arc<str>>,
     /// Whether operations that name no domain are about the token's own.
     pub(super) at_home: bool,
@@ -91,6 +91,11 @@ impl Caller {
         &self.identity.grants
     }
 
+    /// The listener that took the request.
+    pub(super) const fn listener(&self) -> Listener {
+        self.origin.listener
+    }
+
     pub(super) fn may(&self, verb: Verb) -> bool {
         self.identity.grants.contains(&verb.grant())
     }
@@ -108,7 +113,7 @@ impl Caller {
             token_id: self.identity.token_id.clone(),
             origin: self.origin.clone(),
             operation: intent.verb.as_str(),
-            target: intent.secret.clone(),
+            target: intent.subject.clone(),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// How a token's claims are read.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(untagged)]
 pub enum ClaimSet {
     /// By name.
@@ -25,7 +25,7 @@ pub enum ClaimSet {
 }
 
 /// Sets of claims that have a name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Named {
     /// `domain_id`, `user_id` or `sub`, `role`, `scope`, `jti`.
@@ -35,7 +35,7 @@ pub enum Named {
 }
 
 /// Where another provider puts things, as JSON pointers (RFC 6901).
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Mapping {
     /// The domain.
@@ -76,11 +76,20 @@ impl ClaimSet {
         matches!(self, Self::Named(Named::Cloudforet))
     }
 
+    /// The pointers of a mapping.
+    pub(super) fn paths(&self) -> impl Iterator<Item = &str> {
+        let paths = match self {
+            Self::Named(_) => [None; 3],
+            Self::Mapped(Mapping { domain, user, role }) => {
+                [Some(domain), Some(user), role.as_ref()]
+            }
+        };
+        paths.into_iter().flatten().map(String::as_str)
+    }
+
     /// Which pointer is not one, if any.
     pub(super) fn wrong_pointer(&self) -> Option<&str> {
-        let Self::Mapped(Mapping { domain, user, role }) = self else { return None };
-        let mut all = [Some(domain), Some(user), role.as_ref()].into_iter().flatten();
-        all.find(|path| !path.starts_with('/')).map(String::as_str)
+        self.paths().find(|path| !path.starts_with('/'))
     }
 
     /// The domain that `claims` name.

@@ -1,6 +1,8 @@
 //! What an operation does to what, and what a token's `scope` claim lets through.
 
-use crate::ids::UserSecretId;
+use std::sync::Arc;
+
+use crate::{audit::Subject, ids::UserSecretId};
 
 /// What an operation does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -25,27 +27,44 @@ pub enum Verb {
     GetDomain,
     /// Read the audit trail of a domain.
     ListAuditEvents,
+    /// Read which issuers a domain registered.
+    ListIssuers,
+    /// Register one, or change it.
+    RegisterIssuer,
+    /// Remove one.
+    RemoveIssuer,
+    /// Refuse a token from now on.
+    RevokeToken,
 }
 
-/// An operation on its way to the gate: what is done, and to which secret.
+/// The most characters of a name that the audit trail repeats.
+const MAX_NAME: usize = 255;
+
+/// An operation on its way to the gate: what is done, and to what.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Intent {
     /// What is done.
     pub verb: Verb,
-    /// To which secret, if to one that can exist.
-    pub secret: Option<UserSecretId>,
+    /// To what, if to one thing that can exist.
+    pub subject: Option<Subject>,
 }
 
 impl Intent {
     /// Something done to secret `id`. What is no id of ours does not exist, and only the gate says so.
     pub fn on(verb: Verb, id: &str) -> Self {
-        Self { verb, secret: UserSecretId::parse(id) }
+        Self { verb, subject: UserSecretId::parse(id).map(Subject::Secret) }
+    }
+
+    /// Something done to what is called `name`. What is no short text is not repeated.
+    pub fn about(verb: Verb, name: &str) -> Self {
+        let short = name.chars().count() <= MAX_NAME && !name.chars().any(char::is_control);
+        Self { verb, subject: short.then(|| Subject::Named(Arc::from(name))) }
     }
 }
 
 impl From<Verb> for Intent {
     fn from(verb: Verb) -> Self {
-        Self { verb, secret: None }
+        Self { verb, subject: None }
     }
 }
 
@@ -63,6 +82,10 @@ impl Verb {
             Self::GetData => "UserSecret.get_data",
             Self::GetDomain => "Domain.get",
             Self::ListAuditEvents => "AuditEvent.list",
+            Self::ListIssuers => "Issuer.list",
+            Self::RegisterIssuer => "Issuer.register",
+            Self::RemoveIssuer => "Issuer.remove",
+            Self::RevokeToken => "Token.revoke",
         }
     }
 
@@ -74,20 +97,35 @@ impl Verb {
             | Self::UpdateData
             | Self::Delete
             | Self::DeleteOfUser
-            | Self::GetData => true,
-            Self::Get | Self::List | Self::GetDomain | Self::ListAuditEvents => false,
+            | Self::GetData
+            | Self::RegisterIssuer
+            | Self::RemoveIssuer
+            | Self::RevokeToken => true,
+            Self::Get
+            | Self::List
+            | Self::GetDomain
+            | Self::ListAuditEvents
+            | Self::ListIssuers => false,
         }
     }
 
     /// The grant that a token must carry for this.
     pub const fn grant(self) -> Grant {
         match self {
-            Self::Get | Self::List | Self::GetData | Self::GetDomain | Self::ListAuditEvents => {
-                Grant::Read
-            }
-            Self::Create | Self::Update | Self::UpdateData | Self::Delete | Self::DeleteOfUser => {
-                Grant::Write
-            }
+            Self::Get
+            | Self::List
+            | Self::GetData
+            | Self::GetDomain
+            | Self::ListAuditEvents
+            | Self::ListIssuers => Grant::Read,
+            Self::Create
+            | Self::Update
+            | Self::UpdateData
+            | Self::Delete
+            | Self::DeleteOfUser
+            | Self::RegisterIssuer
+            | Self::RemoveIssuer
+            | Self::RevokeToken => Grant::Write,
         }
     }
 }

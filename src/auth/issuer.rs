@@ -3,7 +3,9 @@
 use jsonwebtoken::Algorithm;
 use serde::Deserialize;
 
-use super::{ClaimSet, KeyRhythm, Reach, Role, jwks, keys::Keys};
+use std::sync::Arc;
+
+use super::{ClaimSet, KeyFetcher, Reach, Role, jwks, keys::Keys};
 use crate::ids::DomainId;
 
 /// An `[[auth.issuers]]` entry as it is configured.
@@ -40,16 +42,28 @@ fn ordinary_roles() -> Vec<Role> {
     vec![Role::User, Role::DomainAdmin]
 }
 
-/// What is wrong with an issuer's configuration, beginning with the key at fault.
+/// What is wrong with an issuer: which key breaks which rule.
 #[derive(Debug, thiserror::Error)]
-#[error("auth.issuers: {0}")]
-pub struct IssuerError(pub(super) String);
+#[error("auth.issuers: {iss:?}: {key}: {rule}")]
+pub struct IssuerError {
+    iss: String,
+    /// The key at fault, as in the configuration.
+    pub(super) key: &'static str,
+    /// The rule that it breaks.
+    pub(super) rule: String,
+}
+
+impl IssuerError {
+    pub(super) fn new(iss: &str, key: &'static str, rule: impl Into<String>) -> Self {
+        Self { iss: iss.to_owned(), key, rule: rule.into() }
+    }
+}
 
 /// An issuer, and how its tokens are read.
 pub struct Issuer {
     pub(super) iss: String,
     pub(super) audiences: Vec<String>,
-    pub(super) reach: Reach,
+    pub(super) reach: Arc<Reach>,
     pub(super) roles: Vec<Role>,
     pub(super) claims: ClaimSet,
     pub(super) max_life_seconds: Option<u32>,
@@ -57,14 +71,13 @@ pub struct Issuer {
 }
 
 impl Issuer {
-    /// Checks the entry and takes the keys of its JWK set, which `jwks` is the text of if it is a file.
+    /// Checks the entry. Its keys are in `jwks`, or are fetched by `fetcher`.
     pub fn new(
         settings: &IssuerSettings,
         jwks: Option<&str>,
-        rhythm: KeyRhythm,
+        fetcher: &KeyFetcher,
     ) -> Result<Self, IssuerError> {
-        let because =
-            |key: &str, rule: &str| IssuerError(format!("{:?}: {key}: {rule}", settings.iss));
+        let because = |key, rule: &str| IssuerError::new(&settings.iss, key, rule);
         if settings.iss.is_empty() {
             return Err(because("iss", "must not be empty"));
         }
@@ -84,17 +97,23 @@ impl Issuer {
             .map(|name| accepted(name).ok_or_else(|| because("algorithms", ACCEPTED)))
             .collect::<Result<Vec<_>, _>>()?;
         let keys = match (jwks, &settings.jwks_url) {
-            (Some(text), None) => {
-                jwks::parse(text, &algorithms).map(|keys| Keys::Fixed(keys.into()))
+            (Some(text), None) => match jwks::parse(text, &algorithms) {
+                Ok(keys) if keys.is_empty() => {
+                    Err(because("jwks", "must have a key for one of the algorithms"))
+                }
+                Ok(keys) => Ok(Keys::Fixed(keys.into())),
+                Err(rule) => Err(because("jwks", &rule)),
+            },
+            (None, Some(url)) => {
+                Keys::published(url, algorithms, fetcher).map_err(|rule| because("jwks_url", rule))
             }
-            (None, Some(url)) => Keys::published(url, algorithms, rhythm),
-            _ => Err(IssuerError("jwks_file: needed, or jwks_url, and not both".to_owned())),
-        }
-        .map_err(|IssuerError(reason)| IssuerError(format!("{:?}: {reason}", settings.iss)))?;
+            _ => Err(because("jwks", "must be given, or jwks_url, and not both")),
+        }?;
+        let reach = reach(&settings.domains).ok_or_else(|| because("domains", DOMAINS))?;
         Ok(Self {
             iss: settings.iss.clone(),
             audiences: settings.audiences.clone(),
-            reach: reach(&settings.domains).ok_or_else(|| because("domains", DOMAINS))?,
+            reach: Arc::new(reach),
             roles: settings.roles.clone(),
             claims: settings.claims.clone(),
             max_life_seconds: settings.max_life_seconds,
@@ -104,12 +123,17 @@ impl Issuer {
 
     /// Whether the entry names `domain`.
     pub(super) fn names(&self, domain: &DomainId) -> bool {
-        matches!(&self.reach, Reach::Only(domains) if domains.contains(domain))
+        matches!(&*self.reach, Reach::Only(domains) if domains.contains(domain))
+    }
+
+    /// Whether the entry is for every domain.
+    pub(super) fn is_for_all(&self) -> bool {
+        *self.reach == Reach::All
     }
 
     /// The only domain that the entry speaks for.
     pub(super) fn only_domain(&self) -> Option<&DomainId> {
-        match &self.reach {
+        match &*self.reach {
             Reach::Only(domains) if domains.len() == 1 => domains.first(),
             _ => None,
         }

@@ -1,5 +1,7 @@
 //! A bearer token: what must hold before and while its signature is checked.
 
+use std::sync::Arc;
+
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::Validation;
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
@@ -71,12 +73,14 @@ impl<'a> Token<'a> {
     }
 
     /// Verifies the token as one of `issuer`: signature, `exp`, `nbf`, `iss` and `aud`.
-    pub(super) async fn verify(&self, issuer: &Issuer) -> Result<Claims, String> {
+    ///
+    /// Returns what it claims, and the issuer's keys among which its own was.
+    pub(super) async fn verify(&self, issuer: &Issuer) -> Result<(Claims, Arc<[Key]>), String> {
         let keys = issuer.keys.with(self.kid.as_deref()).await;
         let mut reason = "no key of the issuer has the token's kid".to_owned();
         for key in self.candidates(&keys) {
             match jsonwebtoken::decode(self.text, &key.decoding, &self.rules(issuer, key)) {
-                Ok(token) => return Ok(token.claims),
+                Ok(token) => return Ok((token.claims, Arc::clone(&keys))),
                 Err(error) => reason = error.to_string(),
             }
         }

@@ -7,28 +7,13 @@
 
 use std::{
     sync::{Arc, PoisonError, RwLock},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use jsonwebtoken::Algorithm;
 use tokio::task::JoinHandle;
 
-use super::{IssuerError, jwks};
-
-/// The most bytes of a key set.
-const MAX_LEN: usize = 64 * 1024;
-
-/// How long an issuer may take to answer.
-const TIMEOUT: Duration = Duration::from_secs(3);
-
-/// When keys are fetched anew.
-#[derive(Debug, Clone, Copy)]
-pub struct KeyRhythm {
-    /// Keys that are older are fetched anew.
-    pub fresh: Duration,
-    /// The pause between two attempts.
-    pub pause: Duration,
-}
+use super::{fetch::KeyFetcher, jwks};
 
 /// Verification keys; clones share them.
 #[derive(Clone)]
@@ -42,9 +27,8 @@ pub(super) enum Keys {
 /// A key set that its issuer publishes (RFC 7517 §5).
 pub(super) struct Published {
     url: reqwest::Url,
-    client: reqwest::Client,
+    fetcher: KeyFetcher,
     algorithms: Vec<Algorithm>,
-    rhythm: KeyRhythm,
     held: RwLock<Held>,
     turn: tokio::sync::Mutex<()>,
 }
@@ -52,43 +36,37 @@ pub(super) struct Published {
 #[derive(Clone)]
 struct Held {
     keys: Arc<[jwks::Key]>,
+    /// What the keys were read from.
+    text: Arc<str>,
     fetched: Option<Instant>,
     tried: Option<Instant>,
 }
 
 impl Keys {
     /// Keys that `url` publishes, for these algorithms. Nothing is fetched yet.
+    ///
+    /// The error is the rule that the address breaks.
     pub(super) fn published(
         url: &str,
         algorithms: Vec<Algorithm>,
-        rhythm: KeyRhythm,
-    ) -> Result<Self, IssuerError> {
-        let rule =
-            || IssuerError("jwks_url: must be https, or http on a loopback address".to_owned());
-        let url = reqwest::Url::parse(url).map_err(|_| rule())?;
-        let on_loopback = match url.host() {
-            Some(url::Host::Ipv4(address)) => address.is_loopback(),
-            Some(url::Host::Ipv6(address)) => address.is_loopback(),
-            _ => false,
-        };
-        if url.scheme() != "https" && !(url.scheme() == "http" && on_loopback) {
-            return Err(rule());
-        }
-        let client = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .timeout(TIMEOUT)
-            .build()
-            .map_err(|error| IssuerError(format!("jwks_url: {error}")))?;
-        let held = Held { keys: Arc::new([]), fetched: None, tried: None };
+        fetcher: &KeyFetcher,
+    ) -> Result<Self, &'static str> {
+        let nothing = Held { keys: Arc::new([]), text: "".into(), fetched: None, tried: None };
         Ok(Self::Published(Arc::new(Published {
-            url,
-            client,
+            url: fetcher.address(url)?,
+            fetcher: fetcher.clone(),
             algorithms,
-            rhythm,
-            held: RwLock::new(held),
+            held: RwLock::new(nothing),
             turn: tokio::sync::Mutex::default(),
         })))
+    }
+
+    /// Whether these are the keys still.
+    pub(super) fn are(&self, keys: &Arc<[jwks::Key]>) -> bool {
+        match self {
+            Self::Fixed(fixed) => Arc::ptr_eq(fixed, keys),
+            Self::Published(published) => Arc::ptr_eq(&published.held().keys, keys),
+        }
     }
 
     /// The keys among which that called `kid` is, if the issuer has it; any keys when none is named.
@@ -99,7 +77,7 @@ impl Keys {
         };
         let held = published.held();
         if held.answers(kid) {
-            let old = held.fetched.is_none_or(|at| at.elapsed() >= published.rhythm.fresh);
+            let old = held.fetched.is_none_or(|at| at.elapsed() >= published.fetcher.rhythm.fresh);
             if old && published.may_try(&held) && published.turn.try_lock().is_ok() {
                 published.refresh(None);
             }
@@ -126,7 +104,7 @@ impl Published {
     }
 
     fn may_try(&self, held: &Held) -> bool {
-        held.tried.is_none_or(|at| at.elapsed() >= self.rhythm.pause)
+        held.tried.is_none_or(|at| at.elapsed() >= self.fetcher.rhythm.pause)
     }
 
     /// Fetches the keys, unless somebody has just done so or found what is `wanted`.
@@ -141,13 +119,12 @@ impl Published {
         if wanted.is_some_and(|kid| held.answers(kid.as_deref())) || !self.may_try(&held) {
             return;
         }
-        let fetched = self.fetch().await;
+        let fetched = self.fetch(&held).await;
         let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
         held.tried = Some(Instant::now());
         match fetched {
-            Ok(keys) => {
-                held.keys = keys;
-                held.fetched = held.tried;
+            Ok((keys, text)) => {
+                (held.keys, held.text, held.fetched) = (keys, text, held.tried);
             }
             Err(reason) => {
                 tracing::warn!(url = %self.url, reason, "an issuer's keys cannot be fetched");
@@ -155,20 +132,14 @@ impl Published {
         }
     }
 
-    async fn fetch(&self) -> Result<Arc<[jwks::Key]>, String> {
-        let plain = |error: reqwest::Error| error.without_url().to_string();
-        let mut answer = self.client.get(self.url.clone()).send().await.map_err(plain)?;
-        if answer.status() != reqwest::StatusCode::OK {
-            return Err(format!("status {}", answer.status().as_u16()));
+    /// The keys as they are published now; the same ones where nothing has changed.
+    async fn fetch(&self, held: &Held) -> Result<(Arc<[jwks::Key]>, Arc<str>), String> {
+        let text = self.fetcher.fetch(&self.url).await?;
+        if *held.text == *text {
+            return Ok((Arc::clone(&held.keys), Arc::clone(&held.text)));
         }
-        let mut text = Vec::new();
-        while let Some(part) = answer.chunk().await.map_err(plain)? {
-            if text.len().saturating_add(part.len()) > MAX_LEN {
-                return Err(format!("more than {MAX_LEN} bytes"));
-            }
-            text.extend_from_slice(&part);
-        }
-        let text = String::from_utf8(text).map_err(|_| "no UTF-8".to_owned())?;
-        jwks::parse(&text, &self.algorithms).map(Into::into).map_err(|IssuerError(reason)| reason)
+        // An issuer that publishes no key of ours has withdrawn those that it had.
+        let keys = jwks::parse(&text, &self.algorithms)?;
+        Ok((keys.into(), text.into()))
     }
 }

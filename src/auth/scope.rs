@@ -2,7 +2,7 @@
 
 use super::{Caller, Intent, Role, Verb};
 use crate::{
-    audit::Event,
+    audit::{Event, Listener, Subject},
     error::{Error, Result},
     ids::{DomainId, UserId, UserSecretId},
 };
@@ -50,32 +50,39 @@ impl Scope {
 
     /// The secret that the caller named: NOT_FOUND when it is no id of ours.
     pub fn secret(&self) -> Result<&UserSecretId> {
-        self.event.target.as_ref().ok_or_else(Error::not_found)
+        match &self.event.target {
+            Some(Subject::Secret(id)) => Ok(id),
+            Some(Subject::Named(_)) | None => Err(Error::not_found()),
+        }
     }
 
-    /// The policy, whole: who may do what to whom.
+    /// The policy, whole: who may do what to whom, and on which listener.
     pub(super) fn grant(caller: &Caller, intent: &Intent, target: Target) -> Result<Self> {
+        use Listener::{Internal, Sole};
         use Role::{DomainAdmin, System, User};
         use Verb::{
-            Create, Delete, DeleteOfUser, Get, GetData, GetDomain, List, ListAuditEvents, Update,
-            UpdateData,
+            Create, Delete, DeleteOfUser, Get, GetData, GetDomain, List, ListAuditEvents,
+            ListIssuers, RegisterIssuer, RemoveIssuer, RevokeToken, Update, UpdateData,
         };
 
         if !caller.may(intent.verb) {
             return Err(Error::permission_denied());
         }
-        let (domain, owner) = match (caller.role(), intent.verb, target) {
+        let (domain, owner) = match (caller.role(), intent.verb, target, caller.listener()) {
             (
                 User | DomainAdmin,
                 Create | Get | List | Update | UpdateData | Delete,
                 Target::Own,
+                _,
             ) => (caller.domain().clone(), Some(own(caller)?)),
             (
                 DomainAdmin | System,
-                Get | List | Delete | DeleteOfUser | GetDomain | ListAuditEvents,
+                Get | List | Delete | DeleteOfUser | GetDomain | ListAuditEvents | ListIssuers
+                | RegisterIssuer | RemoveIssuer | RevokeToken,
                 Target::Domain { domain, owner },
+                _,
             )
-            | (System, GetData, Target::Domain { domain, owner }) => {
+            | (System, GetData, Target::Domain { domain, owner }, Internal | Sole) => {
                 (within_reach(caller, domain)?, owner)
             }
             _ => return Err(Error::permission_denied()),

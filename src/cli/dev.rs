@@ -69,7 +69,7 @@ pub(super) fn run(
         .block_on(database::migrate(&config.database.settings()?))
         .map_err(|error| error.causes())?;
 
-    greet(&dir, config.server.listen)?;
+    greet(&dir, config.server.scheme(), config.server.listen)?;
     serve::run(&config)
 }
 
@@ -93,7 +93,7 @@ fn config_text(dir: &Path, listen: SocketAddr, database: &str) -> String {
     )
 }
 
-fn greet(dir: &Path, listen: SocketAddr) -> Result<(), Failure> {
+fn greet(dir: &Path, scheme: &str, listen: SocketAddr) -> Result<(), Failure> {
     let token = token::mint(dir, "acme", Some("ann"), RoleName::User, "1d")?;
     let (dir, program) = (dir.display(), std::env::current_exe()?);
     let program = program.display();
@@ -102,7 +102,7 @@ fn greet(dir: &Path, listen: SocketAddr) -> Result<(), Failure> {
          A token of the user ann in the domain acme, good for a day:\n\n\
          export TOKEN={token}\n\n\
          A request to try:\n\n\
-         curl -s http://{listen}/graphql -H \"Authorization: Bearer $TOKEN\" -H 'Content-Type: application/json' \\\n  \
+         curl -s {scheme}://{listen}/graphql -H \"Authorization: Bearer $TOKEN\" -H 'Content-Type: application/json' \\\n  \
          -d '{{\"query\":\"mutation {{ createUserSecret(input: {{name: \\\"aws\\\", data: {{key: \\\"value\\\"}}}}) {{ userSecret {{ userSecretId name version }} }} }}\"}}'\n\n\
          The next token:\n\n\
          {program} token --data-dir {dir} --domain acme --user ann\n"

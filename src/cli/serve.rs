@@ -1,9 +1,7 @@
 //! `usersecret serve`.
 
-use std::{io::IsTerminal as _, net::SocketAddr, time::Duration};
+use std::{io::IsTerminal as _, time::Duration};
 
-use axum::Router;
-use axum_server::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -12,6 +10,7 @@ use crate::{
     app::{App, Seams, StartError},
     config::{Config, Log, LogFormat},
     hsm::Hsm,
+    server::{Certificates, Server},
 };
 
 pub(super) fn run(config: &Config) -> Result<(), Failure> {
@@ -22,59 +21,40 @@ pub(super) fn run(config: &Config) -> Result<(), Failure> {
 }
 
 async fn serve(config: &Config, hsm: Hsm) -> Result<(), Failure> {
+    // Before the application, which leaves a trace in the database when it begins.
+    let certificates = Certificates::load(config).await?;
     let app = App::build(config, hsm, Seams::default()).await?;
-    let handle = Handle::new();
-    let header_timeout = Duration::from_millis(config.server.header_timeout_ms);
-    let mut servers = Vec::new();
-    let main = if config.ops.listen.is_empty() {
-        app.router()
-    } else {
-        let ops =
-            config.ops.listen.parse().map_err(|_| "ops.listen: must be an address and a port")?;
-        servers.push(listen(ops, app.ops(), handle.clone(), header_timeout)?.1);
-        app.api()
-    };
-    let (address, server) = listen(config.server.listen, main, handle.clone(), header_timeout)?;
-    servers.push(server);
-    tracing::info!(%address, "serving GraphQL at /graphql");
-    print(&format!("listening on http://{address}"))?;
-
-    let drain = Duration::from_millis(config.server.drain_timeout_ms);
+    // Before the port is known to anybody: the default of each of these signals is to end the process at once.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+    let mut hangup = signal(SignalKind::hangup())?;
+    let server = Server::start(config, certificates, &app)?;
+    announce(config, &server)?;
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = hangup.recv() => drop(server.reload()),
+        }
     }
     tracing::info!("draining");
+    let drain = Duration::from_millis(config.server.drain_timeout_ms);
     let deadline = tokio::time::Instant::now() + drain;
-    handle.graceful_shutdown(Some(drain));
-    for server in servers {
-        server.await??;
-    }
+    server.drain(drain).await?;
     let _ = tokio::time::timeout_at(deadline, app.drain()).await;
     Ok(())
 }
 
-type Running = tokio::task::JoinHandle<std::io::Result<()>>;
-
-/// Binds now, so that a taken port stops the start, and serves on a task.
-fn listen(
-    address: SocketAddr,
-    router: Router,
-    handle: Handle<SocketAddr>,
-    header_timeout: Duration,
-) -> Result<(SocketAddr, Running), Failure> {
-    let taken = |error| StartError::Io(format!("cannot listen on {address}"), error);
-    let listener = std::net::TcpListener::bind(address).map_err(taken)?;
-    listener.set_nonblocking(true).map_err(taken)?;
-    let bound = listener.local_addr().map_err(taken)?;
-    let mut server = axum_server::from_tcp(listener).map_err(taken)?.handle(handle);
-    let service = router.into_make_service_with_connect_info::<SocketAddr>();
-    let builder = server.http_builder();
-    builder.http1().timer(hyper_util::rt::TokioTimer::new()).header_read_timeout(header_timeout);
-    builder.http2().timer(hyper_util::rt::TokioTimer::new()).max_concurrent_streams(100);
-    Ok((bound, tokio::spawn(server.serve(service))))
+fn announce(config: &Config, server: &Server) -> Result<(), Failure> {
+    let (scheme, address) = (config.server.scheme(), server.main);
+    tracing::info!(%address, scheme, "serving GraphQL at /graphql");
+    print(&format!("listening on {scheme}://{address}"))?;
+    if let Some(address) = server.internal {
+        let scheme = config.internal.scheme();
+        tracing::info!(%address, scheme, "revealing data here alone");
+        print(&format!("revealing on {scheme}://{address}"))?;
+    }
+    Ok(())
 }
 
 fn start_log(log: &Log) -> Result<(), Failure> {

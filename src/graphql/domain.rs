@@ -7,11 +7,12 @@ use uuid::Uuid;
 use super::{
     Fault, InContext as _,
     connection::{ListArguments, PageInfo, QueryInput, UserSecretConnection},
+    issuer::Issuer,
     user_secret::UserSecret,
 };
 use crate::{
     error::Error,
-    ids::DomainId,
+    ids::{DomainId, UserSecretId},
     query::{DEFAULT_PAGE, Field, MAX_PAGE},
     service::{AuditEvent as Event, AuditFilter, AuditPage, Target},
 };
@@ -80,6 +81,12 @@ impl Domain {
         let page = ctx.service()?.audit_events(ctx.caller()?, domain, filter, limit, after).await?;
         Ok(AuditEventConnection::of(page, after.is_some()))
     }
+
+    /// The issuers that the domain registered for its users, by name.
+    async fn issuers(&self, ctx: &Context<'_>) -> Result<Vec<Issuer>, Fault> {
+        let registered = ctx.issuers()?.list(ctx.caller()?, self.0.clone()).await?;
+        Ok(registered.into_iter().map(Into::into).collect())
+    }
 }
 
 impl Domain {
@@ -99,6 +106,8 @@ struct AuditEventFilterInput {
     user_id: Option<ID>,
     /// Of this operation, such as `UserSecret.get_data`.
     operation: Option<String>,
+    /// On this secret, issuer or token.
+    target: Option<String>,
     /// On this secret.
     user_secret_id: Option<ID>,
     /// With this outcome, such as `granted` or `PERMISSION_DENIED`.
@@ -112,7 +121,7 @@ impl From<AuditEventFilterInput> for AuditFilter {
             until: input.until.map(Into::into),
             user_id: input.user_id.map(|id| id.0),
             operation: input.operation,
-            user_secret_id: input.user_secret_id.map(|id| id.0),
+            target: input.user_secret_id.map(|id| id.0).or(input.target),
             outcome: input.outcome,
         }
     }
@@ -157,7 +166,9 @@ struct AuditEvent {
     trace_id: Option<String>,
     /// What was asked, such as `UserSecret.create`.
     operation: String,
-    /// Of which secret.
+    /// Of what: a secret by its id, an issuer by its `iss`, a token by its `jti`.
+    target: Option<String>,
+    /// Of which secret, if of one.
     user_secret_id: Option<ID>,
     /// `ok` or `granted`, `not_found`, or the code of the error.
     outcome: String,
@@ -193,7 +204,12 @@ impl From<Event> for AuditEvent {
             address: event.address,
             trace_id: event.trace_id,
             operation: event.operation,
-            user_secret_id: event.user_secret_id.map(ID),
+            user_secret_id: event
+                .target
+                .clone()
+                .filter(|id| UserSecretId::parse(id).is_some())
+                .map(ID),
+            target: event.target,
             outcome: event.outcome,
             count: i32::try_from(event.count).unwrap_or(i32::MAX),
         }

@@ -22,7 +22,7 @@ use serde_json::Value;
 
 use super::{UserSecretSchema, document::Documents, error};
 use crate::{
-    audit::Origin,
+    audit::{Listener, Origin},
     auth::Authenticator,
     error::{Code, Error},
     service::Caller,
@@ -46,6 +46,15 @@ pub struct GraphQlFace {
     pub timeout: Duration,
 }
 
+/// A listener's way to the face.
+#[derive(Clone)]
+pub struct Entrance {
+    /// The face, which all listeners share.
+    pub face: Arc<GraphQlFace>,
+    /// The listener.
+    pub listener: Listener,
+}
+
 /// The domain that the `X-Domain-Id` header names.
 pub(super) struct NamedDomain(pub(super) Option<String>);
 
@@ -61,53 +70,64 @@ impl Answer {
         Self { status, response: error::refusal(error), operation: "none" }
     }
 
+    /// For one who is not known, or of whom nothing could be found out.
+    fn stranger(error: Error) -> Self {
+        let status = match error.code() {
+            Code::PermissionDenied => StatusCode::FORBIDDEN,
+            Code::Unauthenticated => StatusCode::UNAUTHORIZED,
+            Code::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            _ => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        Self::refusal(status, error)
+    }
+
     fn bad_request(error: Error) -> Self {
         Self::refusal(StatusCode::BAD_REQUEST, error)
     }
 }
 
 /// Serves `/graphql`.
-pub async fn serve(State(face): State<Arc<GraphQlFace>>, request: Request) -> Response {
+pub async fn serve(
+    State(Entrance { face, listener }): State<Entrance>,
+    request: Request,
+) -> Response {
     let started = Instant::now();
     let trace_id = trace_id(request.headers());
     let accept = accepted(request.headers());
-    let (authorization, origin) = credentials(&request, &trace_id);
+    let (authorization, origin) = credentials(&request, &trace_id, listener);
     let authorization = authorization.as_ref().and_then(|value| value.to_str().ok());
-    let caller = face.authenticator.authenticate(authorization, origin).await;
-    let who = caller.as_ref().ok().cloned();
-    let mut answer = match (caller, accept) {
-        (Err(error), _) if error.code() == Code::PermissionDenied => {
-            Answer::refusal(StatusCode::FORBIDDEN, error)
+    let mut who = None;
+    // Boxed: the future of a request is large, and moving it is not free.
+    let work = Box::pin(async {
+        match face.authenticator.authenticate(authorization, origin).await {
+            Ok(caller) => {
+                who = Some(caller.clone());
+                answer(&face, caller, accept, request).await
+            }
+            Err(error) => Answer::stranger(error),
         }
-        (Err(error), _) => Answer::refusal(StatusCode::UNAUTHORIZED, error),
-        (_, None) => Answer::refusal(
-            StatusCode::NOT_ACCEPTABLE,
-            Error::malformed(
-                "The answer can be application/graphql-response+json or application/json.",
-            ),
-        ),
-        (Ok(caller), _) => {
-            // Boxed: the future of a request is large, and moving it is not free.
-            let work = Box::pin(answer(&face, caller, request));
-            tokio::time::timeout(face.timeout, work).await.unwrap_or_else(|_| {
-                Answer::refusal(
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    Error::unavailable("the request took too long"),
-                )
-            })
-        }
-    };
+    });
+    let outcome = tokio::time::timeout(face.timeout, work).await;
+    let mut answer = outcome.unwrap_or_else(|_| {
+        let error = Error::unavailable("the request took too long");
+        Answer::refusal(StatusCode::SERVICE_UNAVAILABLE, error)
+    });
     let failures = error::settle(&mut answer.response, &trace_id);
     log(who.as_ref(), &answer, &failures, started.elapsed(), &trace_id);
     render(answer, accept.unwrap_or(GRAPHQL_JSON), &trace_id)
 }
 
 /// What the caller shows, and where the request comes from.
-fn credentials(request: &Request, trace_id: &str) -> (Option<HeaderValue>, Origin) {
+fn credentials(
+    request: &Request,
+    trace_id: &str,
+    listener: Listener,
+) -> (Option<HeaderValue>, Origin) {
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
     let origin = Origin {
         address: peer.map(|ConnectInfo(address)| address.ip()),
         trace_id: Some(trace_id.into()),
+        listener,
     };
     (request.headers().get(header::AUTHORIZATION).cloned(), origin)
 }
@@ -139,7 +159,16 @@ fn log(
     );
 }
 
-async fn answer(face: &GraphQlFace, caller: Caller, request: Request) -> Answer {
+async fn answer(
+    face: &GraphQlFace,
+    caller: Caller,
+    accept: Option<&str>,
+    request: Request,
+) -> Answer {
+    if accept.is_none() {
+        let rule = "The answer can be application/graphql-response+json or application/json.";
+        return Answer::refusal(StatusCode::NOT_ACCEPTABLE, Error::malformed(rule));
+    }
     let named = request.headers().get("x-domain-id");
     // What is not text is kept, to be refused as no domain.
     let named = NamedDomain(named.map(|v| String::from_utf8_lossy(v.as_bytes()).into_owned()));

@@ -1,4 +1,4 @@
-//! The mutations.
+//! The mutations on user secrets.
 
 use async_graphql::{Context, ID, InputObject, MaybeUndefined, Object, SimpleObject};
 use serde_json::Value;
@@ -7,8 +7,9 @@ use time::OffsetDateTime;
 use super::{Fault, InContext as _, query::domain_of, user_secret::UserSecret};
 use crate::service::{CreateInput, DeleteInput, UpdateDataInput, UpdateInput};
 
-/// The mutations.
-pub struct Mutation;
+/// The mutations on user secrets.
+#[derive(Default)]
+pub struct UserSecretMutation;
 
 /// A user secret to be created.
 #[derive(InputObject)]
@@ -113,9 +114,9 @@ struct DeleteUserSecretsOfUserPayload {
     count: i32,
 }
 
-/// What can be changed.
+/// What can be changed of user secrets.
 #[Object]
-impl Mutation {
+impl UserSecretMutation {
     /// Creates a secret of the caller's own.
     async fn create_user_secret(
         &self,

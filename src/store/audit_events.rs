@@ -33,8 +33,8 @@ pub struct AuditEvent {
     pub trace_id: Option<String>,
     /// What was asked.
     pub operation: String,
-    /// Of which secret.
-    pub user_secret_id: Option<String>,
+    /// Of what.
+    pub target: Option<String>,
     /// What became of it.
     pub outcome: String,
     /// How many like it.
@@ -52,8 +52,8 @@ pub struct AuditFilter {
     pub user_id: Option<String>,
     /// This operation.
     pub operation: Option<String>,
-    /// On this secret.
-    pub user_secret_id: Option<String>,
+    /// On this.
+    pub target: Option<String>,
     /// With this outcome.
     pub outcome: Option<String>,
 }
@@ -83,7 +83,7 @@ impl Store {
         let equal = [
             (UserId, filter.user_id),
             (Operation, filter.operation),
-            (Target, filter.user_secret_id),
+            (Target, filter.target),
             (Outcome, filter.outcome),
         ];
         #[expect(clippy::disallowed_methods, reason = "the domain is the scope's")]
@@ -138,7 +138,7 @@ impl TryFrom<audit_event::Model> for AuditEvent {
             address: row.address,
             trace_id: row.trace_id,
             operation: row.operation,
-            user_secret_id: row.target,
+            target: row.target,
             outcome: row.outcome,
             count: row.count,
         })

@@ -3,9 +3,9 @@
 use std::{fs, path::Path};
 
 /// A room, and the rooms that it may name; `error`, `ids` and `clock` are open to all.
-const TABLE: [(&str, &[&str]); 11] = [
+const TABLE: [(&str, &[&str]); 13] = [
     ("audit", &["database", "hsm"]),
-    ("auth", &["audit"]),
+    ("auth", &["audit", "database"]),
     ("crypto", &["auth", "hsm"]),
     ("database", &[]),
     ("hsm", &[]),
@@ -13,16 +13,20 @@ const TABLE: [(&str, &[&str]); 11] = [
     ("store", &["audit", "auth", "crypto", "database", "query"]),
     ("service", &["auth", "crypto", "query", "store"]),
     ("graphql", &["audit", "auth", "query", "service"]),
-    ("config", &["audit", "auth", "database", "hsm"]),
+    ("server", &["app", "config", "tls"]),
+    ("tls", &[]),
+    ("config", &["audit", "auth", "database", "hsm", "tls"]),
     ("error", &[]),
 ];
 
 /// What only some rooms may name outside the crate.
-const OUTSIDE: [(&str, &[&str]); 6] = [
+const OUTSIDE: [(&str, &[&str]); 8] = [
     ("cryptoki", &["hsm"]),
     ("async_graphql", &["graphql"]),
-    ("axum", &["graphql", "app", "cli"]),
-    ("entity", &["audit", "store"]),
+    ("axum", &["graphql", "app", "server"]),
+    ("axum_server", &["server", "tls"]),
+    ("rustls", &["tls"]),
+    ("entity", &["audit", "auth", "store"]),
     ("migration", &["database"]),
     ("reqwest", &["auth"]),
 ];

@@ -20,7 +20,7 @@ use usersecret::{
     database::Database,
 };
 
-use crate::support::{Answer, Client, TestApp, TestDatabase, engine, on_postgres};
+use crate::support::{Answer, Client, TestApp, TestDatabase, engine, eventually, on_postgres};
 
 /// Seals often, so that a test need not wait.
 pub const QUICK: &str = "[audit]\nseal_interval_ms = 20\nbeat_interval_ms = 50\nsilence_ms = 300\n";
@@ -51,17 +51,6 @@ fn micros(duration: Duration) -> i64 {
 
 /// Long enough that every event must be sealed.
 pub const LATER: Duration = Duration::from_secs(120);
-
-/// Waits until it `holds`.
-async fn until(what: &str, holds: impl AsyncFn() -> bool) {
-    for _ in 0..600 {
-        if holds().await {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    panic!("in half a minute: {what}");
-}
 
 /// Every event, in the order of ids.
 async fn events(database: &TestDatabase) -> Vec<audit_event::Model> {

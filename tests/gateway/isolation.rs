@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::support::{Answer, Client, TestApp};
 
 /// A root field and a document that exercises it on the secret `$id` of ann in acme.
-const OPERATIONS: [(&str, &str); 15] = [
+const OPERATIONS: [(&str, &str); 19] = [
     ("viewer", "{ viewer { role } }"),
     ("userSecret", "{ userSecret(userSecretId: \"$id\") { name } }"),
     ("userSecrets", "{ userSecrets(userSecretId: \"$id\") { nodes { name } } }"),
@@ -26,6 +26,16 @@ const OPERATIONS: [(&str, &str); 15] = [
     (
         "domain.userSecret",
         "{ domain(domainId: \"acme\") { userSecret(userSecretId: \"$id\") { name } } }",
+    ),
+    ("domain.issuers", "{ domain(domainId: \"acme\") { issuers { iss } } }"),
+    (
+        "registerIssuer",
+        "mutation { registerIssuer(input: {iss: \"x\", algorithms: [], domainId: \"acme\"}) { issuer { iss } } }",
+    ),
+    ("removeIssuer", "mutation { removeIssuer(input: {iss: \"x\", domainId: \"acme\"}) { iss } }"),
+    (
+        "revokeToken",
+        "mutation { revokeToken(input: {tokenId: \"x\", domainId: \"acme\"}) { tokenId } }",
     ),
     ("domain.userSecrets", "{ domain(domainId: \"acme\") { userSecrets { nodes { name } } } }"),
     (

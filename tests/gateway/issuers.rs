@@ -12,7 +12,11 @@ use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der};
 use axum::{Router, http::StatusCode, response::IntoResponse as _, routing::get};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, jwk::Jwk};
 use serde_json::{Value, json};
-use usersecret::{app::Seams, config::Config};
+use usersecret::{
+    app::Seams,
+    auth::{Issuer, KeyFetcher},
+    config::Config,
+};
 
 use crate::support::{Answer, TestApp, new_key};
 
@@ -114,7 +118,8 @@ async fn published_keys_are_fetched_and_outlive_their_provider() {
         pause().await;
     }
     provider.say(200, good, Duration::ZERO);
-    assert_eq!(viewer(&app, token(&first, "1")).await.code(), "OK");
+    let believed = token(&first, "1");
+    assert_eq!(viewer(&app, believed.clone()).await.code(), "OK");
 
     // Rotated: a new kid is fetched, and one that nobody has is looked for once in a pause.
     provider.say(200, key_set(&[("2", &second, Algorithm::ES256)]), Duration::ZERO);
@@ -125,7 +130,8 @@ async fn published_keys_are_fetched_and_outlive_their_provider() {
         assert_eq!(viewer(&app, token(&second, "3")).await.code(), "UNAUTHENTICATED");
     }
     assert!(provider.asked() < before + 20, "{} attempts", provider.asked() - before);
-    // The key that is published no longer is believed no longer, but for tokens that were.
+    // A key that is published no longer is believed no longer, nor is what it was believed for.
+    assert_eq!(viewer(&app, believed).await.code(), "UNAUTHENTICATED");
     assert_eq!(viewer(&app, token(&first, "1")).await.code(), "UNAUTHENTICATED");
 
     // Who hangs up does not undo the pause.
@@ -299,13 +305,13 @@ fn contradictions_stop_the_start() {
     let refused = |more: &str| {
         let toml = format!("[[auth.issuers]]\niss = \"x\"\ndomains = [\"*\"]\n{more}");
         let config = Config::from_toml(&toml).unwrap();
-        let error =
-            usersecret::auth::Issuer::new(&config.auth.issuers[0], None, config.auth.rhythm());
+        let fetcher = KeyFetcher::trusted(config.auth.rhythm(), None).unwrap();
+        let error = Issuer::new(&config.auth.issuers[0], None, &fetcher);
         error.err().expect(more).to_string()
     };
     let url = "jwks_url = \"https://x.test\"";
     for (more, word) in [
-        (ES256.to_owned(), "jwks_file"),
+        (ES256.to_owned(), "jwks"),
         (format!("{ES256}\njwks_url = \"http://x.test\""), "jwks_url"),
         (format!("{ES256}\njwks_url = \"ftp://127.0.0.1\""), "jwks_url"),
         (format!("{url}\nalgorithms = [\"ES256\"]"), "audiences"),

@@ -8,16 +8,17 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::{Mutex, OnceLock},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use jsonwebtoken::{Algorithm, EncodingKey, Header, jwk::Jwk};
 use sea_orm::{ConnectOptions, ConnectionTrait as _, Database, DatabaseConnection, Statement};
 use serde_json::{Value, json};
 use usersecret::{
-    app::{App, Seams},
+    app::{App, Seams, StartError},
     config::Config,
     hsm::{self, Hsm, Pin, Profile, Settings},
+    server::{Certificates, Server},
 };
 
 pub const ISS: &str = "https://idp.test";
@@ -125,6 +126,13 @@ impl TestApp {
         Self::on(dir, database, seams, more).await
     }
 
+    /// Another replica on the same database, with the same configuration.
+    pub async fn replica(&self) -> Self {
+        let (database, config) = (self.database.clone(), self.config.clone());
+        let dir = tempfile::tempdir().unwrap();
+        Self::run(dir, database, config, self.key.clone(), Seams::default()).await
+    }
+
     pub async fn on(
         dir: tempfile::TempDir,
         database: TestDatabase,
@@ -152,6 +160,16 @@ impl TestApp {
         );
         let config = Config::from_toml(&toml).unwrap();
         usersecret::database::migrate(&config.database.settings().unwrap()).await.unwrap();
+        Self::run(dir, database, config, key, seams).await
+    }
+
+    async fn run(
+        dir: tempfile::TempDir,
+        database: TestDatabase,
+        config: Config,
+        key: EncodingKey,
+        seams: Seams,
+    ) -> Self {
         let app = App::build(&config, engine(), seams).await.unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -162,6 +180,11 @@ impl TestApp {
             axum::serve(listener, service).with_graceful_shutdown(stopped).await.unwrap();
         });
         Self { url, dir, key, database, config, app, stop, server }
+    }
+
+    /// Opens the listeners that the configuration names, as `serve` does.
+    pub async fn listen(&self) -> Result<Server, StartError> {
+        Server::start(&self.config, Certificates::load(&self.config).await?, &self.app)
     }
 
     /// Ends the service as SIGTERM does.
@@ -393,4 +416,16 @@ pub fn found_in(dir: &Path, needle: &str) -> Vec<PathBuf> {
         }
     }
     hits
+}
+
+/// Waits until it is `done`, for as long as anybody would.
+pub async fn eventually(what: &str, done: impl AsyncFn() -> bool) {
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(30) {
+        if done().await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("never: {what}");
 }

@@ -5,7 +5,7 @@ use usersecret::{app::Seams, error::Error, ids::DomainId};
 
 use crate::{
     sql::{domain, pool, refusal, texts, value, within},
-    support::TestApp,
+    support::{TestApp, eventually},
 };
 
 /// A tenant table, what stands behind `INSERT INTO table` for a new row of a domain, a column
@@ -17,7 +17,7 @@ struct Case {
     verbs: &'static str,
 }
 
-const CASES: [Case; 5] = [
+const CASES: [Case; 8] = [
     Case {
         table: "audit_events",
         row: "(domain_id, event_id, at, writer, role, operation, outcome, count, digest)
@@ -26,16 +26,34 @@ const CASES: [Case; 5] = [
         verbs: "SELECT INSERT",
     },
     Case {
+        table: "domain_changes",
+        row: "(domain_id, changed_at) VALUES ('{}', 1) ON CONFLICT (domain_id) DO UPDATE SET changed_at = 2",
+        column: "changed_at",
+        verbs: "SELECT INSERT UPDATE",
+    },
+    Case {
         table: "domains",
         row: "(domain_id, created_at) VALUES ('{}', 1) ON CONFLICT DO NOTHING",
         column: "created_at",
         verbs: "SELECT INSERT",
     },
     Case {
+        table: "issuers",
+        row: "(domain_id, iss, settings, created_at) VALUES ('{}', 'new', '{}', 1)",
+        column: "created_at",
+        verbs: "SELECT INSERT UPDATE DELETE",
+    },
+    Case {
         table: "keks",
         row: "(domain_id, version, blob, binding, created_at) VALUES ('{}', 7, 'b', 'b', 1)",
         column: "created_at",
         verbs: "SELECT INSERT",
+    },
+    Case {
+        table: "revoked_tokens",
+        row: "(domain_id, token_id, binds_systems, created_at) VALUES ('{}', 'new', false, 1)",
+        column: "created_at",
+        verbs: "SELECT INSERT UPDATE DELETE",
     },
     Case {
         table: "user_secret_versions",
@@ -75,12 +93,19 @@ async fn two_domains() -> TestApp {
     ann.create("a").await;
     ann.create("b").await;
     zoe.create("z").await;
+    for domain in ["acme", "globex"] {
+        let issuer = format!(
+            "mutation {{ registerIssuer(input: {{iss: \"https://{domain}.test\", domainId: \"{domain}\",
+                jwksUrl: \"https://{domain}.test\", algorithms: [\"ES256\"], audiences: [\"a\"]}}) {{ issuer {{ iss }} }}
+             revokeToken(input: {{tokenId: \"t\", domainId: \"{domain}\"}}) {{ tokenId }} }}"
+        );
+        let done = app.system().gql(&issuer, serde_json::json!({})).await;
+        assert_eq!(done.code(), "OK", "{}", done.text);
+    }
     app.with_token(None).get("x").await;
     let strangers = "SELECT count(*) FROM audit_events WHERE domain_id NOT IN ('acme', 'globex')";
-    crate::sql::eventually("a stranger's event", async || {
-        app.database.value::<i64>(strangers).await == 1
-    })
-    .await;
+    eventually("a stranger's event", async || app.database.value::<i64>(strangers).await == 1)
+        .await;
     app
 }
 
@@ -230,6 +255,12 @@ async fn the_functions_stay_within_each_place_and_end_in_no_domain() {
     for call in [found, reveal] {
         value::<i64>(pool.reader(), &format!("{call}2")).await;
         assert_eq!(domain(pool.reader()).await, "", "after {call}");
+    }
+    let policy = "SELECT count(*) FROM usersecret_policy('globex', 0) WHERE coalesce(iss, 'https://globex.test') = 'https://globex.test'";
+    for before in [None, Some("acme")] {
+        let transaction = within(&pool, before).await;
+        assert_eq!(value::<i64>(&transaction, policy).await, 2);
+        assert_eq!(domain(&transaction).await, "");
     }
     let record =
         "SELECT usersecret_record('{acme,globex,-}', '{e1,e2,e3}', '{1,1,1}', '{w,w,w}', '{u,u,u}',

@@ -54,7 +54,7 @@ async fn the_services_role_cannot_open_the_fence() {
 }
 
 #[tokio::test]
-async fn one_function_has_its_owners_rights_and_tells_no_metadata() {
+async fn functions_with_their_owners_rights_tell_no_metadata() {
     let app = TestApp::start().await;
     app.user("ann").create("a").await;
     let admin = app.database.connect().await;
@@ -64,19 +64,28 @@ async fn one_function_has_its_owners_rights_and_tells_no_metadata() {
     assert_eq!(
         texts(&admin, functions).await,
         [
+            &format!("usersecret_changed:true:{fixed}"),
             "usersecret_create:false:enable_seqscan=off",
             "usersecret_find:false:enable_seqscan=off",
+            &format!("usersecret_home:true:{fixed}"),
+            "usersecret_policy:false:enable_seqscan=off",
             "usersecret_record:false:enable_seqscan=off",
             "usersecret_reveal:false:enable_seqscan=off",
             &format!("usersecret_unsealed:true:{fixed}"),
         ]
     );
-    let shape = "SELECT pg_get_function_result('usersecret_unsealed'::regproc)";
-    let shape: String = value(&admin, shape).await;
-    assert_eq!(shape, "TABLE(event_id bytea, domain_id text, digest bytea)");
-    let others =
-        "SELECT has_function_privilege('pg_monitor', 'usersecret_unsealed'::regproc, 'EXECUTE')";
-    assert!(!value::<bool>(&admin, others).await);
+    for (function, result) in [
+        ("usersecret_unsealed", "TABLE(event_id bytea, domain_id text, digest bytea)"),
+        ("usersecret_home", "text"),
+        ("usersecret_changed", "SETOF text"),
+    ] {
+        let shape = format!("SELECT pg_get_function_result('{function}'::regproc)");
+        assert_eq!(value::<String>(&admin, &shape).await, result);
+        let others = format!(
+            "SELECT has_function_privilege('pg_monitor', '{function}'::regproc, 'EXECUTE')"
+        );
+        assert!(!value::<bool>(&admin, &others).await, "{function}");
+    }
 
     // What the caller puts in the way is not looked at.
     let writer: String = value(&admin, "SELECT writer FROM audit_events LIMIT 1").await;

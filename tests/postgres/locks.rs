@@ -7,8 +7,8 @@ use tokio::task::JoinSet;
 use usersecret::{app::Seams, audit::Heads};
 
 use crate::{
-    sql::{at_rest, eventually, hold},
-    support::{Answer, Client, TestApp, TestDatabase},
+    sql::{at_rest, hold},
+    support::{Answer, Client, TestApp, TestDatabase, eventually},
 };
 
 const SETTINGS: &str = "[audit]\nseal_interval_ms = 20\nbeat_interval_ms = 50\nsilence_ms = 300\n";

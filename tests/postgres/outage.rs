@@ -20,8 +20,8 @@ use usersecret::{
 };
 
 use crate::{
-    sql::{at_rest, eventually, texts},
-    support::{TestApp, TestDatabase, engine, postgres},
+    sql::{at_rest, texts},
+    support::{TestApp, TestDatabase, engine, eventually, postgres},
 };
 
 const CLUSTER: &str = "outage";

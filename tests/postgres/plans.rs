@@ -6,8 +6,8 @@ use serde_json::json;
 use usersecret::app::Seams;
 
 use crate::{
-    sql::{admin, eventually},
-    support::TestApp,
+    sql::admin,
+    support::{TestApp, eventually},
 };
 
 const ROWS: &str = "

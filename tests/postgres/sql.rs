@@ -1,14 +1,12 @@
 //! Raw SQL in the service's role.
 
-use std::time::{Duration, Instant};
-
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DatabaseTransaction, Statement, TransactionTrait as _,
     TryGetable,
 };
 use usersecret::{config::Config, database::Database};
 
-use crate::support::{TestApp, TestDatabase};
+use crate::support::{TestApp, TestDatabase, eventually};
 
 /// The service's own pool, of `most` connections.
 pub async fn pool(config: &Config, most: u32) -> Database {
@@ -76,16 +74,4 @@ pub async fn at_rest(app: &TestApp) {
         app.database.value::<i64>(busy).await == 0
     })
     .await;
-}
-
-/// Polls `done`, for as long as anybody would wait.
-pub async fn eventually(what: &str, done: impl AsyncFn() -> bool) {
-    let begun = Instant::now();
-    while begun.elapsed() < Duration::from_secs(20) {
-        if done().await {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    panic!("never: {what}");
 }

@@ -26,9 +26,17 @@ BEGIN
     EXECUTE format('GRANT SELECT, INSERT, UPDATE ON audit_writers TO %I', service);
     EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON user_secrets TO %I', service);
     EXECUTE format('GRANT SELECT, INSERT, DELETE ON user_secret_versions TO %I', service);
+    EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON issuers TO %I', service);
+    EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON revoked_tokens TO %I', service);
+    EXECUTE format('GRANT SELECT, INSERT, UPDATE ON domain_changes TO %I', service);
     EXECUTE format('GRANT EXECUTE ON FUNCTION usersecret_unsealed(text, bigint) TO %I', service);
+    EXECUTE format('GRANT EXECUTE ON FUNCTION usersecret_home(text) TO %I', service);
+    EXECUTE format('GRANT EXECUTE ON FUNCTION usersecret_changed(bigint) TO %I', service);
 
-    FOREACH name IN ARRAY ARRAY['domains', 'keks', 'user_secrets', 'user_secret_versions', 'audit_events'] LOOP
+    FOREACH name IN ARRAY ARRAY[
+        'domains', 'keks', 'user_secrets', 'user_secret_versions', 'audit_events',
+        'issuers', 'revoked_tokens', 'domain_changes'
+    ] LOOP
         IF NOT EXISTS (
             SELECT FROM pg_policies
             WHERE schemaname = current_schema() AND tablename = name

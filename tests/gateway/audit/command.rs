@@ -86,7 +86,8 @@ async fn the_auditor_verifies_beside_a_running_server_and_without_one() {
             }
         })
     };
-    until("something is sealed", async || count(&app.database, "audit_blocks").await > 2).await;
+    eventually("something is sealed", async || count(&app.database, "audit_blocks").await > 2)
+        .await;
     let (status, heads, errors) = told(&run(&["audit", "verify", "--config"], &[&desk.online]));
     assert_eq!((status, errors.contains('✘')), (0, false), "{errors}");
     busy.abort();
@@ -209,7 +210,8 @@ async fn a_killed_program_loses_nothing() {
     assert_eq!((left.findings, left.left, left.events), (vec![], 11, 11));
     let next = tempfile::tempdir().unwrap();
     let next = TestApp::on(next, app.database.clone(), Seams::default(), QUICK).await;
-    until("it is sealed", async || verify(&app.config, &Heads::new(), LATER).await.left == 0).await;
+    eventually("it is sealed", async || verify(&app.config, &Heads::new(), LATER).await.left == 0)
+        .await;
     next.drain().await;
     let report = verify(&app.config, &Heads::new(), LATER).await;
     assert_eq!((report.findings, report.left, report.events), (vec![], 0, 11));

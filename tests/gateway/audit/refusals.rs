@@ -1,7 +1,7 @@
 //! Refusals: all counted, few written, and none that says what it must not.
 
 use usersecret::{
-    audit::{Event, Origin, Sealer, Trail},
+    audit::{Event, Origin, Sealer, Subject, Trail},
     ids::{DomainId, UserSecretId},
 };
 
@@ -77,7 +77,7 @@ async fn refusals_outlast_an_outage() {
             token_id: None,
             origin: Origin::default(),
             operation: "UserSecret.get",
-            target: UserSecretId::parse(&format!("user-secret-{n:012x}")),
+            target: UserSecretId::parse(&format!("user-secret-{n:012x}")).map(Subject::Secret),
         };
         trail.refuse(event, "PERMISSION_DENIED");
         if n % 600 == 599 {
@@ -85,7 +85,7 @@ async fn refusals_outlast_an_outage() {
         }
     }
     held.close().await.unwrap();
-    until("every refusal is written", async || {
+    eventually("every refusal is written", async || {
         counted(&app.database, "PERMISSION_DENIED").await.0 == 3_600
     })
     .await;

@@ -44,7 +44,7 @@ async fn allow(database: &TestDatabase, table: &str) {
 /// Everything works, and nothing that happened is missing from the trail.
 async fn is_healed(app: TestApp, id: &str) {
     let ann = app.user("ann");
-    until("mutations and reveals work again", async || {
+    eventually("mutations and reveals work again", async || {
         ann.update(json!({ "userSecretId": id, "name": "healed" })).await.code() == "OK"
             && app.system().reveal("acme", id, None).await.code() == "OK"
     })
@@ -52,7 +52,7 @@ async fn is_healed(app: TestApp, id: &str) {
     let next = tempfile::tempdir().unwrap();
     let next = TestApp::on(next, app.database.clone(), Seams::default(), QUICK).await;
     let (_dir, database, config) = app.drain().await;
-    until("the trail is whole", async || {
+    eventually("the trail is whole", async || {
         let report = verify(&config, &Heads::new(), LATER).await;
         (report.findings, report.left) == (vec![], 0)
     })

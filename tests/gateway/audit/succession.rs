@@ -31,7 +31,7 @@ async fn successors_seal_what_a_dead_writer_left_and_it_may_come_back() {
     assert_eq!((late.findings, late.left, late.blocks), (vec![], 1_102, 0));
 
     let (one, two) = tokio::join!(beside(&dead, QUICK), beside(&dead, QUICK));
-    until("a successor has sealed", async || {
+    eventually("a successor has sealed", async || {
         writers(&one.database).await.iter().any(|w| w.writer == name && w.ended_at.is_some())
     })
     .await;
@@ -50,7 +50,7 @@ async fn successors_seal_what_a_dead_writer_left_and_it_may_come_back() {
     // Whoever comes next links it once more.
     let next = tempfile::tempdir().unwrap();
     let next = TestApp::on(next, database.clone(), Seams::default(), QUICK).await;
-    until("all but one have ended", async || {
+    eventually("all but one have ended", async || {
         writers(&database).await.iter().filter(|writer| writer.ended_at.is_none()).count() == 1
     })
     .await;
@@ -63,8 +63,10 @@ async fn a_writer_that_was_taken_for_dead_may_die_indeed() {
     let app = TestApp::with(Seams::default(), QUICK).await;
     app.user("ann").create("aws").await;
     app.sql(&["UPDATE audit_writers SET ended_at = seen_at".to_owned()]).await;
-    until("it says that it lives", async || writers(&app.database).await[0].ended_at.is_none())
-        .await;
+    eventually("it says that it lives", async || {
+        writers(&app.database).await[0].ended_at.is_none()
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -79,7 +81,8 @@ async fn a_clock_that_is_set_back_is_no_tampering() {
         shift.store(by, Ordering::Relaxed);
         let before = count(&app.database, "audit_blocks").await;
         ann.create("aws").await;
-        until("it is sealed", async || count(&app.database, "audit_blocks").await > before).await;
+        eventually("it is sealed", async || count(&app.database, "audit_blocks").await > before)
+            .await;
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     shift.store(0, Ordering::Relaxed);
@@ -125,7 +128,7 @@ async fn a_commit_in_doubt_is_found_and_sealed() {
     let unsealed = verify(&app.config, &Heads::new(), Duration::from_secs(65)).await;
     assert_ne!((unsealed.findings.len(), unsealed.left), (0, 0));
     doubt(&app, &id).await;
-    until("it is sealed", async || {
+    eventually("it is sealed", async || {
         let report = verify(&app.config, &Heads::new(), LATER).await;
         (report.findings, report.left) == (vec![], 0)
     })
@@ -142,8 +145,10 @@ async fn a_commit_that_is_in_doubt_at_the_end_is_left_to_a_successor() {
     let left = verify(&config, &Heads::new(), LATER).await;
     assert_eq!((left.findings, left.left), (vec![], 1));
     let next = TestApp::on(dir, database, Seams::default(), QUICK).await;
-    until("a successor seals it", async || verify(&config, &Heads::new(), LATER).await.left == 0)
-        .await;
+    eventually("a successor seals it", async || {
+        verify(&config, &Heads::new(), LATER).await.left == 0
+    })
+    .await;
     let (_dir, ..) = next.drain().await;
     assert_eq!(verify(&config, &left.heads, LATER).await.findings, []);
 }

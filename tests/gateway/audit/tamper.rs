@@ -45,7 +45,7 @@ impl Trail {
         let last = tempfile::tempdir().unwrap();
         let last = TestApp::on(last, database.clone(), Seams::default(), QUICK).await;
         live(&last).await;
-        until("the first two have ended", async || {
+        eventually("the first two have ended", async || {
             writers(&database).await.iter().filter(|writer| writer.ended_at.is_some()).count() == 2
         })
         .await;
