@@ -113,7 +113,10 @@ mod tests {
                 median: 200.0,
                 spread: 40.0,
                 t: 0.0,
-                differences: [near, Difference { us: f64::midpoint(from, to), from, to, deviation: 0.1 }],
+                differences: [
+                    near,
+                    Difference { us: f64::midpoint(from, to), from, to, deviation: 0.1 },
+                ],
                 margin: 2.0,
                 floor,
             };

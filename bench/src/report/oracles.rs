@@ -18,7 +18,10 @@ pub(super) fn text(oracles: &Oracles) -> String {
     );
     for (database, comparisons) in &oracles.databases {
         for (title, alike) in [("must be alike", true), ("differ by design", false)] {
-            let rows = comparisons.iter().filter(|found| found.alike == alike).map(|found| row(found, f64::from(*requests)));
+            let rows = comparisons
+                .iter()
+                .filter(|found| found.alike == alike)
+                .map(|found| row(found, f64::from(*requests)));
             let rows: Vec<_> = rows.collect();
             let name = database.name();
             let _ = write!(text, "\n### {name}: what {title}\n\n{}", table(3, HEAD, &rows));
@@ -45,7 +48,8 @@ const HEAD: [&str; 12] = [
 fn row(found: &Comparison, count: f64) -> [String; 12] {
     let [low, median] = found.differences.map(interval);
     let needed = found.differences.map(|apart| apart.needed(count)).into_iter().fold(1e6, f64::min);
-    let needed = if needed < 1e6 { number(Some(needed.max(2.0)), 0) } else { "> 1000000".to_owned() };
+    let needed =
+        if needed < 1e6 { number(Some(needed.max(2.0)), 0) } else { "> 1000000".to_owned() };
     let verdict = match found.verdict() {
         Verdict::Alike => "alike",
         Verdict::Apart => "APART",
