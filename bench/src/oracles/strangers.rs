@@ -49,8 +49,8 @@ pub(super) fn all(people: &People) -> Result<Vec<Group>, Failure> {
             name: "a forged token of an issuer for one domain",
             classes: vec![
                 class("of that domain", true, true, "acme", "bob", &limited)?,
-                class("of another", false, true, "globex", "bob", &limited)?,
-                class("of no domain", false, true, "zorgia", "bob", &limited)?,
+                class("of another", true, true, "globex", "bob", &limited)?,
+                class("of no domain", true, true, "zorgia", "bob", &limited)?,
             ],
         },
     ])

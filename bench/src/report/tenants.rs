@@ -43,6 +43,7 @@ fn growth(tenants: &Tenants) -> String {
             number(rate(&tenants.creations, before, stage.tenants), 0),
             number(stage.deletion.map(|figures| figures.per_second), 0),
             number(Some(stage.start_ms), 1),
+            megabytes(stage.filled_kb),
             megabytes(stage.started_kb),
             megabytes(stage.touched_kb),
         ]);
@@ -53,6 +54,7 @@ fn growth(tenants: &Tenants) -> String {
         "created/s up to here",
         "deletions/s",
         "start ms",
+        "MB after their creation",
         "MB after the start",
         "MB after the load",
     ];
@@ -108,6 +110,7 @@ pub(super) fn plot(tenants: &Tenants) -> String {
             "Memory of the service",
             "MB resident",
             &[
+                ("after creation", |stage| float(stage.filled_kb) / 1024.0),
                 ("after the start", |stage| float(stage.started_kb) / 1024.0),
                 ("after the load", |stage| float(stage.touched_kb) / 1024.0),
             ],
@@ -154,7 +157,7 @@ fn stages(tenants: &Tenants, title: &str, y_name: &'static str, named: &[Named])
     let drawn = |((name, of), color): (&Named, &'static str)| {
         line(name, color, Style::Dots, places(tenants, |stage| Some(of(stage))))
     };
-    let lines = named.iter().zip([COLORS[0], GREY]).map(drawn).collect();
+    let lines = named.iter().zip([COLORS[0], COLORS[1], GREY]).map(drawn).collect();
     panel(tenants, title, y_name, lines)
 }
 

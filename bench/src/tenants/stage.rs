@@ -23,7 +23,8 @@ pub(crate) struct Stage {
     pub(crate) tenants: usize,
     /// From the start of the process until it was ready, in ms.
     pub(crate) start_ms: f64,
-    /// The resident set in kB: after the start, and after all that was measured here.
+    /// The resident set in kB: after so many tenants were made, after the start, and after all that was measured here.
+    pub(crate) filled_kb: u64,
     pub(crate) started_kb: u64,
     pub(crate) touched_kb: u64,
     pub(crate) samples: Vec<Sample>,
@@ -48,6 +49,7 @@ impl Stage {
         population: &Population,
         postmaster: Option<u32>,
     ) -> Result<Self, Failure> {
+        let filled_kb = service.resident_kb()?;
         let mut starts = Vec::new();
         for _ in 0..STARTS {
             starts.push(service.restart("").await?.as_secs_f64() * 1e3);
@@ -77,7 +79,15 @@ impl Stage {
         let touched_kb = service.resident_kb()?;
         let deletion = population.clear(service, &chosen, options.connections).await?;
         let start_ms = median(starts).ok_or("no start")?;
-        Ok(Self { tenants: population.len(), start_ms, started_kb, touched_kb, samples, deletion })
+        Ok(Self {
+            tenants: population.len(),
+            start_ms,
+            filled_kb,
+            started_kb,
+            touched_kb,
+            samples,
+            deletion,
+        })
     }
 }
 
