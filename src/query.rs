@@ -7,10 +7,19 @@
 mod compile;
 mod cursor;
 mod field;
+mod filter;
+mod moment;
+mod operator;
+mod pattern;
+mod predicate;
 
 pub use compile::{condition, order, position_after};
 pub use cursor::{Cursor, Fingerprint};
 pub use field::{Field, FieldKind};
+pub use filter::{Condition, Filter, RawCondition, check_tags};
+pub use operator::{Compare, Operator};
+pub use pattern::Pattern;
+pub use predicate::{Context, Dialect};
 
 use crate::error::{Error, Result};
 
@@ -21,10 +30,12 @@ pub const MAX_PAGE: u64 = 100;
 pub const DEFAULT_PAGE: u64 = 20;
 
 /// What a list shows.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ListQuery {
     /// Fields that must equal a text.
     pub equal: Vec<(Field, String)>,
+    /// Conditions.
+    pub filter: Filter,
     /// Words in lower case, one of which must occur in id, name, schema or provider; none: no condition.
     pub keyword: Vec<String>,
     /// The order, most significant first; empty: by name.

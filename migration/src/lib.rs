@@ -11,6 +11,7 @@ mod m0001_user_secrets;
 mod m0002_audit;
 mod m0003_fence;
 mod m0004_issuers;
+mod m0005_tags;
 
 /// Every migration, oldest first.
 pub struct Migrator;
@@ -22,6 +23,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0002_audit::Migration),
             Box::new(m0003_fence::Migration),
             Box::new(m0004_issuers::Migration),
+            Box::new(m0005_tags::Migration),
         ]
     }
 }

@@ -1,23 +1,93 @@
 //! A page of user secrets, as a Relay connection.
 
-use async_graphql::{InputObject, SimpleObject};
+use async_graphql::{Enum, InputObject, SimpleObject};
+use serde_json::Value;
 
 use super::user_secret::UserSecret;
 use crate::{
     error::{Error, Result},
-    query::{Field, ListQuery, Sort, Window, words},
+    query::{Field, Filter, ListQuery, Operator, RawCondition, Sort, Window, words},
     service::Page,
 };
 
 /// What a list shows.
 #[derive(InputObject, Default)]
 pub(super) struct QueryInput {
+    /// Conditions that must all hold.
+    filter: Option<Vec<FilterInput>>,
+    /// Conditions of which one must hold.
+    filter_or: Option<Vec<FilterInput>>,
     /// The order, most significant key first; without: by name.
     sort: Option<Vec<SortInput>>,
     /// A numbered page, instead of first, after, last and before.
     page: Option<PageInput>,
     /// Words, one of which must occur in id, name, schema or provider.
     keyword: Option<String>,
+}
+
+/// A condition.
+#[derive(InputObject)]
+pub(super) struct FilterInput {
+    /// A field by its wire name, such as `schema_id`, or a path through the tags, such as `tags.labels.0`.
+    key: String,
+    /// What is compared with; null when nothing is said.
+    value: Option<Value>,
+    /// How.
+    operator: FilterOperator,
+}
+
+/// What a condition asks of a value.
+#[derive(Enum, Clone, Copy, PartialEq, Eq)]
+#[graphql(remote = "Operator")]
+pub(super) enum FilterOperator {
+    /// Equal.
+    Eq,
+    /// Not equal; an absent value is not.
+    Not,
+    /// Less, among values of one type.
+    Lt,
+    /// Less or equal.
+    Lte,
+    /// Greater.
+    Gt,
+    /// Greater or equal.
+    Gte,
+    /// One of a list.
+    In,
+    /// None of a list.
+    NotIn,
+    /// Has a text in it, in whatever case.
+    Contain,
+    /// Has it not.
+    NotContain,
+    /// Has one of a list of texts in it.
+    ContainIn,
+    /// Has none of them.
+    NotContainIn,
+    /// A regular expression finds something.
+    Regex,
+    /// One of a list of them does.
+    RegexIn,
+    /// Is there, null included.
+    Exists,
+    /// An object of the list has these entries.
+    Match,
+    /// Before a moment.
+    DatetimeLt,
+    /// Not after it.
+    DatetimeLte,
+    /// After it.
+    DatetimeGt,
+    /// Not before it.
+    DatetimeGte,
+    /// Before a moment that is told from now.
+    TimediffLt,
+    /// Not after it.
+    TimediffLte,
+    /// After it.
+    TimediffGt,
+    /// Not before it.
+    TimediffGte,
 }
 
 /// A sort key.
@@ -79,7 +149,21 @@ impl QueryInput {
             .collect::<Result<_>>()?;
         let page = self.page.map(|page| (page.start, page.limit));
         let window = Window::from_arguments(first, after, last, before, page)?;
-        Ok(ListQuery { equal, keyword, sort, window, with_total })
+        let conditions = |filter: Option<Vec<FilterInput>>| {
+            filter.unwrap_or_default().into_iter().map(Into::into).collect()
+        };
+        let filter = Filter::check(conditions(self.filter), conditions(self.filter_or))?;
+        Ok(ListQuery { equal, filter, keyword, sort, window, with_total })
+    }
+}
+
+impl From<FilterInput> for RawCondition {
+    fn from(input: FilterInput) -> Self {
+        Self {
+            key: Some(input.key),
+            value: input.value.unwrap_or_default(),
+            operator: Some(input.operator.into()),
+        }
     }
 }
 

@@ -5,11 +5,11 @@ use sea_orm::sea_query::{
 };
 use serde_json::Value;
 
-use super::{Cursor, Field, ListQuery};
+use super::{Context, Cursor, Field, ListQuery, predicate};
 
 /// What `query` looks for, without its window.
-pub fn condition(query: &ListQuery) -> Condition {
-    let mut all = Condition::all();
+pub fn condition(query: &ListQuery, context: Context) -> Condition {
+    let mut all = predicate::filter(&query.filter, context);
     for (field, text) in &query.equal {
         all = all.add(column(field.key()).eq(text.as_str()));
     }

@@ -34,8 +34,9 @@ impl Fingerprint {
     pub fn of(scope: &Scope, query: &ListQuery) -> Self {
         let (domain, owner) = (scope.domain(), scope.owner());
         let text = format!(
-            "{domain:?} {owner:?} {:?} {:?} {:?}",
+            "{domain:?} {owner:?} {:?} {:?} {:?} {:?}",
             query.equal,
+            query.filter,
             query.keyword,
             query.sort()
         );
@@ -68,7 +69,7 @@ impl Cursor {
             && cursor.values.len() == keys.len()
             && cursor.values.iter().zip(keys).all(|(value, key)| match key.field.kind() {
                 FieldKind::Text => value.is_null() || value.is_string(),
-                FieldKind::Integer => value.is_null() || value.is_i64(),
+                FieldKind::Integer | FieldKind::Time => value.is_null() || value.is_i64(),
             });
         fits.then_some(cursor)
     }

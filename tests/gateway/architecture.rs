@@ -26,7 +26,7 @@ const OUTSIDE: [(&str, &[&str]); 8] = [
     ("axum", &["graphql", "app", "server"]),
     ("axum_server", &["server", "tls"]),
     ("rustls", &["tls"]),
-    ("entity", &["audit", "auth", "store"]),
+    ("entity", &["audit", "auth", "query", "store"]),
     ("migration", &["database"]),
     ("reqwest", &["auth"]),
 ];
