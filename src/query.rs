@@ -12,6 +12,7 @@ mod moment;
 mod operator;
 mod pattern;
 mod predicate;
+mod sort;
 
 pub use compile::{condition, order, position_after};
 pub use cursor::{Cursor, Fingerprint};
@@ -20,6 +21,7 @@ pub use filter::{Condition, Filter, RawCondition, check_tags};
 pub use operator::{Compare, Operator};
 pub use pattern::Pattern;
 pub use predicate::{Context, Dialect};
+pub use sort::Sort;
 
 use crate::error::{Error, Result};
 
@@ -44,15 +46,6 @@ pub struct ListQuery {
     pub window: Window,
     /// Whether to count all that match.
     pub with_total: bool,
-}
-
-/// A sort key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Sort {
-    /// By which field.
-    pub field: Field,
-    /// Descending.
-    pub desc: bool,
 }
 
 /// A page of a list.
@@ -84,7 +77,7 @@ pub enum Window {
 impl ListQuery {
     /// The order that is in force, without the tie-breaks.
     pub fn sort(&self) -> &[Sort] {
-        const BY_NAME: [Sort; 1] = [Sort { field: Field::Name, desc: false }];
+        static BY_NAME: [Sort; 1] = [Sort::by(Field::Name)];
         if self.sort.is_empty() { &BY_NAME } else { &self.sort }
     }
 }

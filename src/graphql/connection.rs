@@ -93,7 +93,7 @@ pub(super) enum FilterOperator {
 /// A sort key.
 #[derive(InputObject)]
 pub(super) struct SortInput {
-    /// A field by its wire name, such as `name` or `created_at`.
+    /// A field by its wire name, such as `created_at`, or a path through the tags, such as `tags.priority`.
     key: String,
     /// Descending.
     #[graphql(default = false)]
@@ -142,10 +142,7 @@ impl QueryInput {
         let sort = sort
             .into_iter()
             .enumerate()
-            .map(|(index, SortInput { key, desc })| {
-                let unknown = || Error::invalid(&format!("query.sort.{index}.key"), "is no field");
-                Ok(Sort { field: Field::named(&key).ok_or_else(unknown)?, desc })
-            })
+            .map(|(index, SortInput { key, desc })| Sort::parse(index, &key, desc))
             .collect::<Result<_>>()?;
         let page = self.page.map(|page| (page.start, page.limit));
         let window = Window::from_arguments(first, after, last, before, page)?;

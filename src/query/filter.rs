@@ -141,7 +141,8 @@ fn value_fault<T>(rule: impl Into<String>) -> Result<T, Fault> {
 impl RawCondition {
     fn check(self) -> Result<Condition, Fault> {
         let operator = self.operator.ok_or_else(|| Fault("operator", "is required".to_owned()))?;
-        let key = Key::parse(self.key.as_deref().unwrap_or_default())?;
+        let key = Key::parse(self.key.as_deref().unwrap_or_default())
+            .map_err(|rule| Fault("key", rule))?;
         if self.value.is_array() != operator.takes_list() {
             let takes = if operator.takes_list() { "a list" } else { "no list" };
             return value_fault(format!("the operator {} takes {takes}", operator.as_str()));
@@ -153,8 +154,9 @@ impl RawCondition {
 }
 
 impl Key {
-    fn parse(text: &str) -> Result<Self, Fault> {
-        let fault = |rule: &str| Err(Fault("key", rule.to_owned()));
+    /// Reads a key; the error is the rule that it breaks.
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        let fault = |rule: &str| Err(rule.to_owned());
         let Some(path) = text.strip_prefix("tags.") else {
             return match Field::named(text) {
                 Some(field) => Ok(Self::Field(field)),
@@ -166,10 +168,7 @@ impl Key {
             return fault("must have a name between its dots, without NUL");
         }
         if steps.count() > MAX_DEPTH || path.len() > MAX_PATH {
-            return Err(Fault(
-                "key",
-                format!("must have at most {MAX_DEPTH} steps and {MAX_PATH} bytes"),
-            ));
+            return Err(format!("must have at most {MAX_DEPTH} steps and {MAX_PATH} bytes"));
         }
         Ok(Self::Tag(path.to_owned()))
     }

@@ -29,7 +29,7 @@ pub struct Context {
 }
 
 /// The rows of tags, where a condition looks at them.
-const TAGS: &str = "user_secret_tags";
+pub(super) const TAGS: &str = "user_secret_tags";
 
 /// The same rows, where entries of an element are looked for.
 const ENTRIES: &str = "entries";
@@ -156,7 +156,10 @@ fn millisecond(micros: i64) -> (i64, i64) {
 
 fn of_tag(path: &str, test: &Test, context: Context) -> Sql {
     let some = |holds: Sql| {
-        let rows = rows(TAGS).and_where(column(TAGS, "path").eq(path)).cond_where(holds).take();
+        let rows = rows(TAGS, Expr::val(1))
+            .and_where(column(TAGS, "path").eq(path))
+            .cond_where(holds)
+            .take();
         Sql::all().add(Expr::exists(rows))
     };
     match test {
@@ -184,10 +187,10 @@ fn of_tag(path: &str, test: &Test, context: Context) -> Sql {
     }
 }
 
-/// Rows of tags of the secret that is looked at.
-fn rows(name: &'static str) -> SelectStatement {
+/// `value` of the rows of tags of the secret that is looked at.
+pub(super) fn rows(name: &'static str, value: SimpleExpr) -> SelectStatement {
     let mut select = Query::select();
-    select.expr(Expr::val(1)).from_as(Alias::new(TAGS), Alias::new(name));
+    select.expr(value).from_as(Alias::new(TAGS), Alias::new(name));
     for key in ["domain_id", "user_secret_id"] {
         select.and_where(column(name, key).eq(column("user_secrets", key)));
     }
@@ -201,7 +204,7 @@ fn entry(name: &str, operand: &Operand) -> Sql {
     let element = join(join(column(TAGS, "path"), Expr::val(".")), index);
     let path = join(element, Expr::val(format!(".{name}")));
     let found = |holds: Sql| {
-        let mut rows = rows(ENTRIES);
+        let mut rows = rows(ENTRIES, Expr::val(1));
         rows.and_where(column(ENTRIES, "path").eq(path.clone())).cond_where(holds);
         Sql::all().add(Expr::exists(rows))
     };

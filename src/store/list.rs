@@ -12,7 +12,7 @@ use crate::{
     auth::Scope,
     database::{Engine, failed},
     error::{Error, Result},
-    query::{self, Context, Cursor, Dialect, Field, Fingerprint, ListQuery, Window},
+    query::{self, Context, Cursor, Dialect, Field, Fingerprint, ListQuery, Sort, Window},
 };
 
 /// A secret and its place in the list.
@@ -151,7 +151,8 @@ fn read_cursor(
 }
 
 fn cursor_of(row: &user_secret::Model, fingerprint: &Fingerprint, query: &ListQuery) -> String {
-    let values = query.sort().iter().map(|key| value_of(row, key.field)).collect();
+    let values = |key: &Sort| key.values(&row.tags, |field| value_of(row, field));
+    let values = query.sort().iter().flat_map(values).collect();
     Cursor::new(fingerprint.clone(), values, row.position, row.user_secret_id.clone()).encode()
 }
 

@@ -27,6 +27,43 @@ pub struct Condition {
     value: Value,
 }
 
+impl Row {
+    /// What stands for `path` in an order: its kind, and the value within it.
+    pub fn standing(&self, path: &str, desc: bool) -> (u8, f64, String) {
+        let (root, mut ends) = (json!({ "tags": self.tags }), Vec::new());
+        reach(&root, &path.split('.').collect::<Vec<_>>(), &mut ends);
+        let elements = ends.iter().filter_map(|end| end.as_array()).flatten();
+        let all = ends.iter().copied().chain(elements).filter(|value| !value.is_array());
+        let standing = all.map(|value| match value {
+            Value::Number(number) => (1, number.as_f64().unwrap(), String::new()),
+            Value::String(text) => (2, 0.0, text.clone()),
+            Value::Object(_) => (3, 0.0, in_order(value)),
+            Value::Bool(value) => (4, f64::from(u8::from(*value)), String::new()),
+            _ => (0, 0.0, String::new()),
+        });
+        let by = |a: &(u8, f64, String), b: &(u8, f64, String)| a.partial_cmp(b).unwrap();
+        let chosen = if desc { standing.max_by(by) } else { standing.min_by(by) };
+        chosen.unwrap_or((0, 0.0, String::new()))
+    }
+}
+
+/// An object with its keys in order and its numbers as doubles.
+fn in_order(value: &Value) -> String {
+    match value {
+        Value::Object(entries) => {
+            let mut entries: Vec<_> =
+                entries.iter().map(|(k, v)| format!("{}:{}", json!(k), in_order(v))).collect();
+            entries.sort();
+            format!("{{{}}}", entries.join(","))
+        }
+        Value::Array(items) => {
+            format!("[{}]", items.iter().map(in_order).collect::<Vec<_>>().join(","))
+        }
+        Value::Number(number) => number.as_f64().unwrap().to_string(),
+        other => other.to_string(),
+    }
+}
+
 /// Every value that the steps of a path lead to, as MongoDB takes them.
 fn reach<'v>(value: &'v Value, steps: &[&str], found: &mut Vec<&'v Value>) {
     let Some((step, rest)) = steps.split_first() else {
