@@ -11,8 +11,9 @@ use clap::{Args, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
-    Failure, floor, report, run, soak,
+    Failure, floor, oracles, report, run, soak,
     subject::{Database, Variant},
+    tenants,
 };
 
 const MODULE: &str = "/usr/lib/softhsm/libsofthsm2.so";
@@ -30,6 +31,10 @@ enum Command {
     Run(RunOptions),
     /// Watches the memory of the service over many requests.
     Soak(SoakOptions),
+    /// Looks for answers that must be alike and differ in time; exit status 1 when there are any.
+    Oracles(OracleOptions),
+    /// Fills a database with tenants, and looks at what grows with their number.
+    Tenants(TenantOptions),
     /// Draws tables and plots again from what the last runs left.
     Report {
         /// Where the results are.
@@ -99,6 +104,45 @@ pub(crate) struct SoakOptions {
     pub(crate) database: Database,
 }
 
+/// `bench oracles`.
+#[derive(Args)]
+pub(crate) struct OracleOptions {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    /// How many requests of each class.
+    #[arg(long, default_value_t = 30_000, value_parser = clap::value_parser!(u32).range(100..))]
+    pub(crate) requests: u32,
+    /// One database instead of both.
+    #[arg(long)]
+    pub(crate) only: Option<Database>,
+    /// Only groups with this in their name.
+    #[arg(long)]
+    pub(crate) group: Option<String>,
+}
+
+/// `bench tenants`.
+#[derive(Args)]
+pub(crate) struct TenantOptions {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    /// Numbers of tenants, rising, at which the service is looked at.
+    #[arg(long, value_delimiter = ',', default_value = "1000,10000,100000",
+        value_parser = clap::value_parser!(u32).range(10..=1_000_000))]
+    pub(crate) sizes: Vec<u32>,
+    /// The database.
+    #[arg(long, default_value = "postgres")]
+    pub(crate) database: Database,
+    /// Connections.
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=96))]
+    pub(crate) connections: u32,
+    /// How often each operation is measured at a size; the figures are medians.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) rounds: u32,
+    /// How long each measurement takes, after half a second to warm up.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) seconds: u64,
+}
+
 impl Cli {
     /// Does what was asked; the error is for a person.
     pub(crate) fn run(self) -> Result<(), Failure> {
@@ -106,12 +150,23 @@ impl Cli {
             Command::Run(options) => {
                 let options = RunOptions { common: options.common.absolute()?, ..options };
                 let results = block_on(run::run(&options))??;
-                report::write(&options.common.out, Some(&results))
+                report::run(&options.common.out, &results)
             }
             Command::Soak(options) => {
                 let options = SoakOptions { common: options.common.absolute()?, ..options };
-                block_on(soak::run(&options))??;
-                report::write(&options.common.out, None)
+                let memory = block_on(soak::run(&options))??;
+                report::memory(&options.common.out, &memory)
+            }
+            Command::Oracles(options) => {
+                let options = OracleOptions { common: options.common.absolute()?, ..options };
+                let oracles = block_on(oracles::run(&options))??;
+                report::oracles(&options.common.out, &oracles)?;
+                oracles.judge()
+            }
+            Command::Tenants(options) => {
+                let options = TenantOptions { common: options.common.absolute()?, ..options };
+                let tenants = block_on(tenants::run(&options))??;
+                report::tenants(&options.common.out, &tenants)
             }
             Command::Report { out } => report::read(&out),
             Command::FloorHttp => floor::http::serve(),

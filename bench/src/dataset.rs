@@ -19,15 +19,15 @@ const CREATORS: [&str; 2] = ["eve", "finn"];
 /// Secrets of an owner: in all a multiple of 32, so that no two connections replace the same one.
 const SECRETS: u32 = 24;
 
-const REVEAL: &str = "query Reveal($id: ID!, $domain: ID!) \
+pub(crate) const REVEAL: &str = "query Reveal($id: ID!, $domain: ID!) \
     { userSecretData(userSecretId: $id, domainId: $domain) { data version } }";
-const GET: &str = "query Get($id: ID!) { userSecret(userSecretId: $id) \
+pub(crate) const GET: &str = "query Get($id: ID!) { userSecret(userSecretId: $id) \
     { userSecretId name schemaId tags version revision expiresAt createdAt updatedAt } }";
 const LIST: &str = "query List { userSecrets(first: 20) \
     { nodes { userSecretId name version updatedAt } pageInfo { hasNextPage endCursor } } }";
 const CREATE: &str = "mutation Create($input: CreateUserSecretInput!) \
     { createUserSecret(input: $input) { userSecret { userSecretId name version } } }";
-const UPDATE_DATA: &str = "mutation Update($input: UpdateUserSecretDataInput!) \
+pub(crate) const UPDATE_DATA: &str = "mutation Update($input: UpdateUserSecretDataInput!) \
     { updateUserSecretData(input: $input) { userSecret { userSecretId version revision } } }";
 
 /// Prepared requests of every operation.
@@ -47,10 +47,7 @@ impl Dataset {
                     let create = post(&token, &create(number));
                     let answer = connection.exchange(&create).await?;
                     answer.check()?;
-                    let answer: Value = serde_json::from_str(answer.body)?;
-                    let id = answer
-                        .pointer("/data/createUserSecret/userSecret/userSecretId")
-                        .ok_or("a creation without an id")?;
+                    let id = created(answer.body)?;
                     let reveal = json!({ "id": id, "domain": domain });
                     reveals.push(post(&system, &body(REVEAL, &reveal)));
                     gets.push(post(&token, &body(GET, &json!({ "id": id }))));
@@ -110,11 +107,20 @@ pub(crate) fn data() -> Value {
     })
 }
 
-fn body(query: &str, variables: &Value) -> String {
+/// The id that the answer to a creation tells.
+pub(crate) fn created(body: &str) -> Result<String, Failure> {
+    let answer: Value = serde_json::from_str(body)?;
+    let id = answer.pointer("/data/createUserSecret/userSecret/userSecretId");
+    Ok(id.and_then(Value::as_str).ok_or("a creation without an id")?.to_owned())
+}
+
+/// The body of a request.
+pub(crate) fn body(query: &str, variables: &Value) -> String {
     json!({ "query": query, "variables": variables }).to_string()
 }
 
-fn create(number: u32) -> String {
+/// The body of a creation.
+pub(crate) fn create(number: u32) -> String {
     let input = json!({
         "name": format!("credential {number:02}"),
         "data": data(),

@@ -4,6 +4,7 @@
 //! generator spends is the same for the service and for the bare floor.
 
 mod connection;
+mod once;
 
 use std::{
     io,
@@ -18,6 +19,7 @@ use std::{
 use tokio::task::JoinSet;
 
 pub(crate) use connection::{Connection, get, post};
+pub(crate) use once::once;
 
 use crate::{
     Failure,

@@ -6,6 +6,7 @@ mod floor;
 mod load;
 mod machine;
 mod number;
+mod oracles;
 mod plot;
 mod postgres;
 mod proc;
@@ -17,6 +18,8 @@ mod service;
 mod soak;
 mod stand;
 mod subject;
+mod tenants;
+mod token;
 
 use std::process::ExitCode;
 

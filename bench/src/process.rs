@@ -39,8 +39,9 @@ impl Process {
     }
 }
 
-impl Drop for Process {
-    fn drop(&mut self) {
+impl Process {
+    /// Ends it, and waits until it has ended.
+    pub(crate) fn end(&mut self) {
         if self.check().is_err() {
             return;
         }
@@ -54,5 +55,11 @@ impl Drop for Process {
         }
         let _ = self.0.kill();
         let _ = self.0.wait();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.end();
     }
 }

@@ -1,46 +1,82 @@
 //! Tables and plots.
 
+mod oracles;
 mod plots;
 mod table;
 mod tables;
+mod tenants;
 
 use std::{fs, io::Write as _, path::Path};
 
-use crate::{Failure, results::Results, soak::Memory};
+use serde::de::DeserializeOwned;
+
+use crate::{Failure, oracles::Oracles, results::Results, soak::Memory, tenants::Tenants};
 
 /// What `bench run` leaves.
 pub(crate) const RESULTS: &str = "results.json";
 /// What `bench soak` leaves.
 pub(crate) const SOAK: &str = "soak.json";
-const FIGURES: &str = "figures.md";
-const MEMORY: &str = "memory.md";
+/// What `bench oracles` leaves.
+pub(crate) const ORACLES: &str = "oracles.json";
+/// What `bench tenants` leaves.
+pub(crate) const TENANTS: &str = "tenants.json";
 
 /// Writes what the last runs left in `out` again.
 pub(crate) fn read(out: &Path) -> Result<(), Failure> {
-    match fs::read(out.join(RESULTS)) {
-        Ok(json) => write(out, Some(&serde_json::from_slice(&json)?))?,
-        Err(error) if out.join(SOAK).exists() => drop(error),
-        Err(error) => return Err(format!("{}: {error}", out.join(RESULTS).display()).into()),
+    let found = [
+        again(out, RESULTS, run)?,
+        again(out, SOAK, memory)?,
+        again(out, ORACLES, oracles)?,
+        again(out, TENANTS, tenants)?,
+    ];
+    if found.contains(&true) {
+        Ok(())
+    } else {
+        Err(format!("{}: no results", out.display()).into())
     }
-    if out.join(SOAK).exists() { write(out, None) } else { Ok(()) }
 }
 
-/// Prints and writes the report of a run, or of the soak when none is given.
-pub(crate) fn write(out: &Path, results: Option<&Results>) -> Result<(), Failure> {
-    let (name, text) = match results {
-        Some(results) => {
-            for (name, svg) in plots::of_run(results) {
-                fs::write(out.join(name), svg)?;
-            }
-            (FIGURES, tables::of_run(results))
-        }
-        None => {
-            let memory: Memory = serde_json::from_slice(&fs::read(out.join(SOAK))?)?;
-            fs::write(out.join("memory.svg"), plots::of_memory(&memory))?;
-            (MEMORY, tables::of_memory(&memory))
-        }
-    };
-    fs::write(out.join(name), &text)?;
+/// Whether there is a file `name`, which `write` then reports on.
+fn again<T: DeserializeOwned>(
+    out: &Path,
+    name: &str,
+    write: impl Fn(&Path, &T) -> Result<(), Failure>,
+) -> Result<bool, Failure> {
+    let file = out.join(name);
+    if !file.exists() {
+        return Ok(false);
+    }
+    write(out, &serde_json::from_slice(&fs::read(file)?)?)?;
+    Ok(true)
+}
+
+/// Reports on `bench run`.
+pub(crate) fn run(out: &Path, results: &Results) -> Result<(), Failure> {
+    for (name, svg) in plots::of_run(results) {
+        fs::write(out.join(name), svg)?;
+    }
+    say(out, "figures.md", &tables::of_run(results))
+}
+
+/// Reports on `bench soak`.
+pub(crate) fn memory(out: &Path, memory: &Memory) -> Result<(), Failure> {
+    fs::write(out.join("memory.svg"), plots::of_memory(memory))?;
+    say(out, "memory.md", &tables::of_memory(memory))
+}
+
+/// Reports on `bench oracles`.
+pub(crate) fn oracles(out: &Path, oracles: &Oracles) -> Result<(), Failure> {
+    say(out, "oracles.md", &oracles::text(oracles))
+}
+
+/// Reports on `bench tenants`.
+pub(crate) fn tenants(out: &Path, tenants: &Tenants) -> Result<(), Failure> {
+    fs::write(out.join("tenants.svg"), tenants::plot(tenants))?;
+    say(out, "tenants.md", &tenants::text(tenants))
+}
+
+fn say(out: &Path, name: &str, text: &str) -> Result<(), Failure> {
+    fs::write(out.join(name), text)?;
     writeln!(std::io::stdout(), "{text}")?;
     Ok(())
 }

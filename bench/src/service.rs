@@ -14,6 +14,7 @@ use crate::{
     proc,
     process::Process,
     subject::Variant,
+    token::Minter,
 };
 
 const START: Duration = Duration::from_secs(60);
@@ -32,6 +33,7 @@ pub(crate) struct Service {
     pub(crate) address: SocketAddr,
     process: Process,
     binary: PathBuf,
+    module: PathBuf,
     dir: PathBuf,
 }
 
@@ -44,34 +46,44 @@ impl Service {
         }
         std::fs::create_dir_all(&dir)?;
         let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
-        let log = dir.with_extension("log");
         let mut command = Command::new(setup.binary);
-        command
-            .args(["dev", "--listen", &address.to_string(), "--data-dir"])
-            .arg(&dir)
-            .env("USERSECRET_LOG__FILTER", "warn")
-            .env("USERSECRET_HSM__MODULE", setup.module)
-            // The data directory says where its token is.
-            .env_remove("SOFTHSM2_CONF")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(File::create(&log)?);
+        command.args(["dev", "--listen", &address.to_string(), "--data-dir"]).arg(&dir);
         if let Some(url) = &setup.database_url {
             command.args(["--database-url", url]);
         }
         if setup.variant == Variant::AuditOff {
             command.env("USERSECRET_AUDIT__ENABLED", "false");
         }
-        let process = Process::spawn(&mut command)?;
-        let mut service = Self { address, process, binary: setup.binary.to_owned(), dir };
-        service.wait().await.map_err(|error| {
-            let said = std::fs::read_to_string(&log).unwrap_or_default();
-            format!("the service does not start: {error}\n{}", said.trim())
-        })?;
+        let process = spawn(&mut command, setup.module, &dir)?;
+        let (binary, module) = (setup.binary.to_owned(), setup.module.to_owned());
+        let mut service = Self { address, process, binary, module, dir };
+        service.wait().await?;
         Ok(service)
     }
 
+    /// Ends it, and starts `serve` in its folder on the same data, with `more` behind the configuration that `dev` wrote.
+    /// Returns how long it took until it was ready.
+    pub(crate) async fn restart(&mut self, more: &str) -> Result<Duration, Failure> {
+        self.process.end();
+        let config = self.dir.join("serve.toml");
+        let written = std::fs::read_to_string(self.dir.join("config.toml"))?;
+        std::fs::write(&config, format!("{written}{more}"))?;
+        let mut command = Command::new(&self.binary);
+        command.args(["serve", "--config"]).arg(&config).current_dir(&self.dir);
+        let begun = Instant::now();
+        self.process = spawn(&mut command, &self.module, &self.dir)?;
+        self.wait().await?;
+        Ok(begun.elapsed())
+    }
+
     async fn wait(&mut self) -> Result<(), Failure> {
+        self.ready().await.map_err(|error| {
+            let said = std::fs::read_to_string(self.dir.with_extension("log")).unwrap_or_default();
+            format!("the service does not start: {error}\n{}", said.trim()).into()
+        })
+    }
+
+    async fn ready(&mut self) -> Result<(), Failure> {
         let begun = Instant::now();
         loop {
             self.process.check()?;
@@ -83,8 +95,13 @@ impl Service {
             if begun.elapsed() > START {
                 return Err("it is not ready in time".into());
             }
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            tokio::time::sleep(Duration::from_millis(2)).await;
         }
+    }
+
+    /// Mints tokens of the service's issuer.
+    pub(crate) fn minter(&self) -> Result<Minter, Failure> {
+        Minter::read(&self.dir.join("issuer"))
     }
 
     /// A token, good for longer than the bench runs; without a user, of a system.
@@ -112,4 +129,16 @@ impl Service {
     pub(crate) fn resident_kb(&self) -> std::io::Result<u64> {
         proc::resident_kb(self.process.id())
     }
+}
+
+fn spawn(command: &mut Command, module: &Path, dir: &Path) -> Result<Process, Failure> {
+    command
+        .env("USERSECRET_LOG__FILTER", "warn")
+        .env("USERSECRET_HSM__MODULE", module)
+        // The data directory says where its token is.
+        .env_remove("SOFTHSM2_CONF")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(File::create(dir.with_extension("log"))?);
+    Process::spawn(command)
 }

@@ -53,7 +53,7 @@ pub(crate) struct Memory {
 }
 
 /// Sends the requests, and keeps what the memory did.
-pub(crate) async fn run(options: &SoakOptions) -> Result<(), Failure> {
+pub(crate) async fn run(options: &SoakOptions) -> Result<Memory, Failure> {
     let out = &options.common.out;
     let cluster = matches!(options.database, Database::Postgres).then(|| Cluster::start(out));
     let cluster = cluster.transpose()?;
@@ -69,7 +69,8 @@ pub(crate) async fn run(options: &SoakOptions) -> Result<(), Failure> {
         seconds: begun.elapsed().as_secs(),
         points,
     };
-    Ok(fs::write(out.join(SOAK), serde_json::to_string(&memory)?)?)
+    fs::write(out.join(SOAK), serde_json::to_string(&memory)?)?;
+    Ok(memory)
 }
 
 async fn watch(prepared: &Prepared, total: u64) -> Result<Vec<(u64, u64)>, Failure> {

@@ -12,6 +12,7 @@ mod m0002_audit;
 mod m0003_fence;
 mod m0004_issuers;
 mod m0005_tags;
+mod m0006_lookup;
 
 /// Every migration, oldest first.
 pub struct Migrator;
@@ -24,6 +25,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0003_fence::Migration),
             Box::new(m0004_issuers::Migration),
             Box::new(m0005_tags::Migration),
+            Box::new(m0006_lookup::Migration),
         ]
     }
 }

@@ -61,7 +61,8 @@ pub(super) fn of_memory(memory: &Memory) -> String {
     )
 }
 
-fn machine(machine: &Machine) -> String {
+/// What it was measured on.
+pub(super) fn machine(machine: &Machine) -> String {
     let Machine { processor, cores, memory_gb, kernel, load, .. } = machine;
     let postgres = machine.postgres.as_deref().unwrap_or("no PostgreSQL");
     let commit = machine.commit.as_deref().unwrap_or("unknown");
