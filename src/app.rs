@@ -13,6 +13,7 @@ use crate::{
     config::{Config, ConfigError},
     crypto::Keyring,
     database::Database,
+    edge::Edge,
     error::Error,
     graphql::{self, DocumentLimits, Documents, Entrance, GraphQlFace},
     hsm::{Hsm, HsmError},
@@ -122,15 +123,17 @@ impl App {
         let secrets = UserSecretService::new(gate, store, keyring, seams.clock, seams.ids, limits);
         let face = GraphQlFace {
             schema: graphql::schema(Some((secrets, issuers)), config.graphql.introspection),
-            authenticator,
             documents: Documents::new(DocumentLimits {
                 nesting: config.limits.document_nesting,
                 tokens: config.limits.document_tokens,
                 fields: config.limits.document_fields,
                 depth: config.limits.document_depth,
             }),
-            body_bytes: config.limits.body_bytes,
-            timeout: Duration::from_millis(config.server.request_timeout_ms),
+            edge: Arc::new(Edge {
+                authenticator,
+                body_bytes: config.limits.body_bytes,
+                timeout: Duration::from_millis(config.server.request_timeout_ms),
+            }),
         };
         let internal = config.internal.address()?;
         let main = if internal.is_some() { Listener::Public } else { Listener::Sole };

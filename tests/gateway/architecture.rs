@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 /// A room, and the rooms that it may name; `error`, `ids` and `clock` are open to all.
-const TABLE: [(&str, &[&str]); 13] = [
+const TABLE: [(&str, &[&str]); 14] = [
     ("audit", &["database", "hsm"]),
     ("auth", &["audit", "database"]),
     ("crypto", &["auth", "hsm"]),
@@ -12,7 +12,8 @@ const TABLE: [(&str, &[&str]); 13] = [
     ("query", &["auth"]),
     ("store", &["audit", "auth", "crypto", "database", "query"]),
     ("service", &["auth", "crypto", "query", "store"]),
-    ("graphql", &["audit", "auth", "query", "service"]),
+    ("edge", &["audit", "auth"]),
+    ("graphql", &["audit", "edge", "query", "service"]),
     ("server", &["app", "config", "tls"]),
     ("tls", &[]),
     ("config", &["audit", "auth", "database", "hsm", "tls"]),
@@ -23,7 +24,7 @@ const TABLE: [(&str, &[&str]); 13] = [
 const OUTSIDE: [(&str, &[&str]); 8] = [
     ("cryptoki", &["hsm"]),
     ("async_graphql", &["graphql"]),
-    ("axum", &["graphql", "app", "server"]),
+    ("axum", &["app", "edge", "graphql", "server"]),
     ("axum_server", &["server", "tls"]),
     ("rustls", &["tls"]),
     ("entity", &["audit", "auth", "store"]),
