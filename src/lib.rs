@@ -1,6 +1,7 @@
 //! Usersecret: a multi-tenant GraphQL gateway that keeps users' credentials
 //! encrypted under keys that live in an HSM.
 
+pub mod api;
 pub mod app;
 pub mod audit;
 pub mod auth;
@@ -12,9 +13,11 @@ pub mod database;
 pub mod edge;
 pub mod error;
 pub mod graphql;
+pub mod grpc;
 pub mod hsm;
 pub mod ids;
 pub mod query;
+pub mod rest;
 pub mod server;
 pub mod service;
 pub mod store;

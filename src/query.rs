@@ -17,6 +17,9 @@ use crate::error::{Error, Result};
 /// The most rows of one page.
 pub const MAX_PAGE: u64 = 100;
 
+/// The most rows of one answer of REST and gRPC, whose clients count on getting all.
+pub const MAX_ROWS: u64 = 1_000;
+
 /// The rows of a page that says nothing about its size.
 pub const DEFAULT_PAGE: u64 = 20;
 

@@ -1,7 +1,6 @@
 //! What each verb means, for every face alike.
 //!
-//! A face hands over what it read as a `Result`: whoever may not do a thing is
-//! refused before being told what is missing in the request.
+//! What a face read comes as a `Result`: who may not do a thing is not told what is missing.
 
 mod domain;
 mod input;

@@ -47,7 +47,7 @@ async fn serve(config: &Config, hsm: Hsm) -> Result<(), Failure> {
 
 fn announce(config: &Config, server: &Server) -> Result<(), Failure> {
     let (scheme, address) = (config.server.scheme(), server.main);
-    tracing::info!(%address, scheme, "serving GraphQL at /graphql");
+    tracing::info!(%address, scheme, "serving GraphQL, REST and gRPC");
     print(&format!("listening on {scheme}://{address}"))?;
     if let Some(address) = server.internal {
         let scheme = config.internal.scheme();

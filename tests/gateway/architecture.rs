@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 /// A room, and the rooms that it may name; `error`, `ids` and `clock` are open to all.
-const TABLE: [(&str, &[&str]); 14] = [
+const TABLE: [(&str, &[&str]); 17] = [
     ("audit", &["database", "hsm"]),
     ("auth", &["audit", "database"]),
     ("crypto", &["auth", "hsm"]),
@@ -14,6 +14,9 @@ const TABLE: [(&str, &[&str]); 14] = [
     ("service", &["auth", "crypto", "query", "store"]),
     ("edge", &["audit", "auth"]),
     ("graphql", &["audit", "edge", "query", "service"]),
+    ("api", &["audit", "edge", "query", "service"]),
+    ("rest", &["api", "edge"]),
+    ("grpc", &["api", "edge"]),
     ("server", &["app", "config", "tls"]),
     ("tls", &[]),
     ("config", &["audit", "auth", "database", "hsm", "tls"]),
@@ -21,10 +24,16 @@ const TABLE: [(&str, &[&str]); 14] = [
 ];
 
 /// What only some rooms may name outside the crate.
-const OUTSIDE: [(&str, &[&str]); 8] = [
+const OUTSIDE: [(&str, &[&str]); 14] = [
     ("cryptoki", &["hsm"]),
     ("async_graphql", &["graphql"]),
-    ("axum", &["app", "edge", "graphql", "server"]),
+    ("axum", &["api", "app", "edge", "graphql", "grpc", "rest", "server"]),
+    ("prost", &["api", "grpc", "rest"]),
+    ("prost_reflect", &["rest"]),
+    ("prost_types", &["api", "rest"]),
+    ("tonic", &["grpc"]),
+    ("tonic_health", &["grpc"]),
+    ("tonic_reflection", &["grpc"]),
     ("axum_server", &["server", "tls"]),
     ("rustls", &["tls"]),
     ("entity", &["audit", "auth", "store"]),

@@ -20,6 +20,7 @@ mod birth;
 mod canary;
 mod crud;
 mod disconnect;
+mod faces;
 mod hostile;
 mod internal;
 mod isolation;
