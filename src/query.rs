@@ -28,6 +28,9 @@ use crate::error::{Error, Result};
 /// The most rows of one page.
 pub const MAX_PAGE: u64 = 100;
 
+/// The most rows of one answer of REST and gRPC, whose clients count on getting all.
+pub const MAX_ROWS: u64 = 1_000;
+
 /// The rows of a page that says nothing about its size.
 pub const DEFAULT_PAGE: u64 = 20;
 
@@ -82,9 +85,18 @@ impl ListQuery {
     }
 }
 
+/// The most words of a keyword, and the most bytes of each.
+const MAX_WORDS: usize = 16;
+const MAX_WORD_BYTES: usize = 1024;
+
 /// Splits `text` into the words of a keyword search.
-pub fn words(text: &str) -> Vec<String> {
-    text.split_whitespace().map(str::to_lowercase).collect()
+pub fn words(text: &str) -> Result<Vec<String>> {
+    let words: Vec<String> = text.split_whitespace().map(str::to_lowercase).collect();
+    if words.len() > MAX_WORDS || words.iter().any(|word| word.len() > MAX_WORD_BYTES) {
+        let rule = format!("must have at most {MAX_WORDS} words of {MAX_WORD_BYTES} bytes");
+        return Err(Error::invalid("query.keyword", rule));
+    }
+    Ok(words)
 }
 
 impl Window {

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::user_secret::UserSecret;
 use crate::{
-    error::{Error, Result},
+    error::Result,
     query::{Field, Filter, ListQuery, Operator, RawCondition, Sort, Window, words},
     service::Page,
 };
@@ -120,30 +120,12 @@ pub(super) struct ListArguments {
     pub(super) with_total: bool,
 }
 
-/// The most keys of a sort, and the most words of a keyword.
-const MAX_KEYS: usize = 8;
-const MAX_WORDS: usize = 16;
-const MAX_WORD_BYTES: usize = 1024;
-
 impl QueryInput {
     pub(super) fn into_query(self, arguments: ListArguments) -> Result<ListQuery> {
         let ListArguments { equal, first, after, last, before, with_total } = arguments;
-        let keyword = self.keyword.as_deref().map(words).unwrap_or_default();
-        if keyword.len() > MAX_WORDS || keyword.iter().any(|word| word.len() > MAX_WORD_BYTES) {
-            return Err(Error::invalid(
-                "query.keyword",
-                format!("must have at most {MAX_WORDS} words of {MAX_WORD_BYTES} bytes"),
-            ));
-        }
-        let sort = self.sort.unwrap_or_default();
-        if sort.len() > MAX_KEYS {
-            return Err(Error::invalid("query.sort", format!("must have at most {MAX_KEYS} keys")));
-        }
-        let sort = sort
-            .into_iter()
-            .enumerate()
-            .map(|(index, SortInput { key, desc })| Sort::parse(index, &key, desc))
-            .collect::<Result<_>>()?;
+        let keyword = self.keyword.as_deref().map(words).transpose()?.unwrap_or_default();
+        let sort = self.sort.unwrap_or_default().into_iter().map(|by| (by.key, by.desc)).collect();
+        let sort = Sort::parse(sort)?;
         let page = self.page.map(|page| (page.start, page.limit));
         let window = Window::from_arguments(first, after, last, before, page)?;
         let conditions = |filter: Option<Vec<FilterInput>>| {

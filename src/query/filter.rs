@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     clock::Timestamp,
-    error::{Error, Result},
+    error::{Error, Flaw, Result},
 };
 
 /// All of these conditions, and one of those if there are any.
@@ -125,27 +125,39 @@ impl Filter {
     }
 }
 
-/// Which part of a condition breaks which rule.
-struct Fault(&'static str, String);
+/// Which part of a condition breaks which rule, and how.
+struct Fault(&'static str, Flaw, String);
 
 impl Fault {
     fn at(self, name: &str, index: usize) -> Error {
-        Error::invalid(&format!("{name}.{index}.{}", self.0), self.1)
+        let Self(part, flaw, rule) = self;
+        let argument = format!("{name}.{index}.{part}");
+        if flaw == Flaw::Missing {
+            Error::missing(&argument, "")
+        } else {
+            Error::flawed(flaw, &argument, &rule)
+        }
+    }
+
+    const fn missing(part: &'static str) -> Self {
+        Self(part, Flaw::Missing, String::new())
     }
 }
 
 fn value_fault<T>(rule: impl Into<String>) -> Result<T, Fault> {
-    Err(Fault("value", rule.into()))
+    Err(Fault("value", Flaw::Invalid, rule.into()))
 }
 
 impl RawCondition {
     fn check(self) -> Result<Condition, Fault> {
-        let operator = self.operator.ok_or_else(|| Fault("operator", "is required".to_owned()))?;
-        let key = Key::parse(self.key.as_deref().unwrap_or_default())
-            .map_err(|rule| Fault("key", rule))?;
+        let operator = self.operator.ok_or(Fault::missing("operator"))?;
+        let key = self.key.filter(|key| !key.is_empty()).ok_or(Fault::missing("key"))?;
+        let key = Key::parse(&key).map_err(|rule| Fault("key", Flaw::Invalid, rule))?;
         if self.value.is_array() != operator.takes_list() {
-            let takes = if operator.takes_list() { "a list" } else { "no list" };
-            return value_fault(format!("the operator {} takes {takes}", operator.as_str()));
+            let (flaw, takes) =
+                if operator.takes_list() { (Flaw::NoList, "a") } else { (Flaw::List, "no") };
+            let rule = format!("the operator {} takes {takes} list", operator.as_str());
+            return Err(Fault("value", flaw, rule));
         }
         let absence = operator == Operator::Exists && self.value == Value::Bool(false);
         let test = key.test(operator, self.value)?;
@@ -197,11 +209,11 @@ impl Key {
                 Ok(Test::Matches(patterns.collect::<Result<_, _>>()?))
             }
             Exists if value.is_boolean() => Ok(Test::Exists),
-            Exists => value_fault("must be true or false"),
+            Exists => Err(Fault("value", Flaw::NoBoolean, "must be true or false".to_owned())),
             Match => match (self, value) {
                 (Self::Tag(path), Value::Object(entries)) => self.entries(path, entries),
                 (Self::Field(_), Value::Object(_)) => Ok(Test::OneOf(Vec::new())),
-                _ => value_fault("must be an object"),
+                _ => Err(Fault("value", Flaw::NoObject, "must be an object".to_owned())),
             },
             DatetimeLt | DatetimeLte | DatetimeGt | DatetimeGte => {
                 let Value::String(text) = value else { return Ok(Test::OneOf(Vec::new())) };
@@ -252,7 +264,7 @@ impl Key {
         match (operator.compare(), operand) {
             (Some(_), Operand::Object(_)) => value_fault("must be a text, a number, true or false"),
             (Some(compare), operand) => Ok(Test::Compares(compare, operand)),
-            (None, _) => Err(Fault("operator", "does not compare".to_owned())),
+            (None, _) => Err(Fault("operator", Flaw::Invalid, "does not compare".to_owned())),
         }
     }
 

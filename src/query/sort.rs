@@ -33,6 +33,9 @@ pub(super) struct Term {
     pub(super) nullable: bool,
 }
 
+/// The most keys of a sort.
+const MAX_KEYS: usize = 8;
+
 /// Kinds of values in tags, from the first on; absent is like null.
 const RANKS: [(&str, i64); 4] = [("number", 1), ("string", 2), ("object", 3), ("boolean", 4)];
 
@@ -42,11 +45,20 @@ impl Sort {
         Self { key: Key::Field(field), desc: false }
     }
 
-    /// Reads the sort key number `index` of a query.
-    pub fn parse(index: usize, key: &str, desc: bool) -> Result<Self> {
-        let key = Key::parse(key)
-            .map_err(|rule| Error::invalid(&format!("query.sort.{index}.key"), rule))?;
-        Ok(Self { key, desc })
+    /// Reads the sort keys of a query, each with whether it descends.
+    pub fn parse(keys: Vec<(String, bool)>) -> Result<Vec<Self>> {
+        if keys.len() > MAX_KEYS {
+            return Err(Error::invalid("query.sort", format!("must have at most {MAX_KEYS} keys")));
+        }
+        let one = |(index, (key, desc)): (usize, (String, bool))| {
+            let argument = format!("query.sort.{index}.key");
+            if key.is_empty() {
+                return Err(Error::missing(&argument, ""));
+            }
+            let key = Key::parse(&key).map_err(|rule| Error::invalid(&argument, rule))?;
+            Ok(Self { key, desc })
+        };
+        keys.into_iter().enumerate().map(one).collect()
     }
 
     /// The columns that the key takes.

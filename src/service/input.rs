@@ -62,9 +62,9 @@ pub struct UpdateDataInput {
 }
 
 /// A deletion as it was asked for.
-pub struct DeleteInput {
+pub struct DeleteInput<'r> {
     /// The secret.
-    pub id: String,
+    pub id: Result<&'r str>,
     /// Its owner, if named.
     pub owner: Option<String>,
     /// Its domain, if named.

@@ -20,6 +20,7 @@ mod birth;
 mod canary;
 mod crud;
 mod disconnect;
+mod faces;
 mod filter;
 mod hostile;
 mod internal;
