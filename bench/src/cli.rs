@@ -109,8 +109,8 @@ pub(crate) struct SoakOptions {
 pub(crate) struct OracleOptions {
     #[command(flatten)]
     pub(crate) common: Common,
-    /// How many requests of each class.
-    #[arg(long, default_value_t = 30_000, value_parser = clap::value_parser!(u32).range(100..))]
+    /// How many requests of each class; up to four times as many where that leaves anything unclear.
+    #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(100..))]
     pub(crate) requests: u32,
     /// One database instead of both.
     #[arg(long)]

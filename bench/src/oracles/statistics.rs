@@ -51,6 +51,11 @@ impl Summary {
         Self { sorted: times, replicates }
     }
 
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.sorted.len()
+    }
+
     /// A percentile in µs.
     pub(crate) fn at(&self, percent: usize) -> f64 {
         percentile(&self.sorted, percent).map_or(f64::NAN, float) / 1e3
@@ -106,8 +111,8 @@ impl Difference {
     }
 
     /// How many requests of each kind tell them apart with 95 % certainty, when `count` gave this.
-    pub(crate) fn needed(&self, count: f64) -> f64 {
-        count * (CERTAIN * self.deviation / self.us).powi(2)
+    pub(crate) fn needed(&self, count: usize) -> f64 {
+        float_len(count) * (CERTAIN * self.deviation / self.us).powi(2)
     }
 
     /// The most that its size is.

@@ -21,6 +21,8 @@ pub(crate) struct Comparison {
     pub(crate) second: String,
     /// Whether they must not differ.
     pub(crate) alike: bool,
+    /// Requests of the first.
+    pub(crate) count: usize,
     /// Median and spread of the first, in µs.
     pub(crate) median: f64,
     pub(crate) spread: f64,
@@ -79,6 +81,7 @@ pub(crate) fn compare(
                     first: first.name.to_owned(),
                     second: class.name.to_owned(),
                     alike,
+                    count: before.count(),
                     median: before.at(50),
                     spread: before.spread(),
                     t: summary.t(before),
@@ -109,6 +112,7 @@ mod tests {
                 first: String::new(),
                 second: String::new(),
                 alike: true,
+                count: 100,
                 median: 200.0,
                 spread: 40.0,
                 t: 0.0,

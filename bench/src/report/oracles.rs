@@ -12,16 +12,13 @@ use crate::oracles::{Comparison, Difference, Oracles, Verdict};
 pub(super) fn text(oracles: &Oracles) -> String {
     let Oracles { began, requests, .. } = oracles;
     let mut text = format!(
-        "{requests} requests of each class, begun {began}. Times in µs; differences of the second \
+        "{requests} requests of each class, and more where that was unclear, begun {began}. Times in µs; differences of the second \
          from the first, with their 99 % intervals.\n\n{}",
         machine(&oracles.machine)
     );
     for (database, comparisons) in &oracles.databases {
         for (title, alike) in [("must be alike", true), ("differ by design", false)] {
-            let rows = comparisons
-                .iter()
-                .filter(|found| found.alike == alike)
-                .map(|found| row(found, f64::from(*requests)));
+            let rows = comparisons.iter().filter(|found| found.alike == alike).map(row);
             let rows: Vec<_> = rows.collect();
             let name = database.name();
             let _ = write!(text, "\n### {name}: what {title}\n\n{}", table(3, HEAD, &rows));
@@ -30,10 +27,11 @@ pub(super) fn text(oracles: &Oracles) -> String {
     text
 }
 
-const HEAD: [&str; 12] = [
+const HEAD: [&str; 13] = [
     "request",
     "first",
     "second",
+    "requests",
     "median",
     "spread",
     "t",
@@ -45,9 +43,10 @@ const HEAD: [&str; 12] = [
     "verdict",
 ];
 
-fn row(found: &Comparison, count: f64) -> [String; 12] {
+fn row(found: &Comparison) -> [String; 13] {
     let [low, median] = found.differences.map(interval);
-    let needed = found.differences.map(|apart| apart.needed(count)).into_iter().fold(1e6, f64::min);
+    let needed =
+        found.differences.map(|apart| apart.needed(found.count)).into_iter().fold(1e6, f64::min);
     let needed =
         if needed < 1e6 { number(Some(needed.max(2.0)), 0) } else { "> 1000000".to_owned() };
     let verdict = match found.verdict() {
@@ -59,6 +58,7 @@ fn row(found: &Comparison, count: f64) -> [String; 12] {
         found.group.clone(),
         found.first.clone(),
         found.second.clone(),
+        found.count.to_string(),
         number(Some(found.median), 0),
         number(Some(found.spread), 0),
         number(Some(found.t), 1),

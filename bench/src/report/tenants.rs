@@ -76,9 +76,11 @@ fn operations(stages: &[Stage]) -> String {
                 cell(one, |figures| Some(figures.per_second), 0),
                 cell(one, |figures| figures.p50_ms, 2),
                 cell(one, |figures| figures.p99_ms, 2),
+                cell(one, cpu, 0),
                 cell(random, |figures| Some(figures.per_second), 0),
                 cell(random, |figures| figures.p50_ms, 2),
                 cell(random, |figures| figures.p99_ms, 2),
+                cell(random, cpu, 0),
                 number(ratio, 2),
             ]);
         }
@@ -89,12 +91,19 @@ fn operations(stages: &[Stage]) -> String {
         "one req/s",
         "one p50 ms",
         "one p99 ms",
+        "one µs CPU",
         "random req/s",
         "random p50 ms",
         "random p99 ms",
+        "random µs CPU",
         "random of one",
     ];
     table(1, head, &rows)
+}
+
+/// Of the service, and of a database beside it.
+fn cpu(figures: Figures) -> Option<f64> {
+    Some(figures.service_cpu_us? + figures.database_cpu_us.unwrap_or(0.0))
 }
 
 /// The curves.
