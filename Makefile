@@ -66,11 +66,12 @@ deny: ## Advisories, licences and sources of the dependencies
 	$(step)
 	@scripts/deny.sh
 
-# CI and INSTA_UPDATE: a snapshot that differs fails and is never written.
+# CI and INSTA_UPDATE: a snapshot that differs fails and is never written. The whole workspace each time: a package alone
+# has other features, and would be built again.
 cargo-test: ## Tests, on SQLite and on PostgreSQL
 	$(step)
 	CI=true INSTA_UPDATE=no scripts/postgres.sh run cargo test --workspace --locked
-	CI=true INSTA_UPDATE=no TEST_DATABASE=postgres scripts/postgres.sh run cargo test --locked --test gateway
+	CI=true INSTA_UPDATE=no TEST_DATABASE=postgres scripts/postgres.sh run cargo test --workspace --locked --test gateway
 
 schema: ## schema.graphql is what the service serves
 	$(step)

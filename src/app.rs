@@ -2,21 +2,31 @@
 
 use std::{fs, sync::Arc, time::Duration};
 
-use axum::{Router, extract::State, http::StatusCode, routing::get};
+use axum::{
+    Router,
+    extract::{Request, State},
+    http::StatusCode,
+    response::Response,
+    routing::get,
+};
 use tokio::{sync::watch, task::JoinSet};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::{
+    api::{self, Api},
     audit::{Listener, Sealer, Trail},
     auth::{Authenticator, Directory, Gate, Issuer, IssuerError, KeyFetcher},
     clock::Clock,
     config::{Config, ConfigError},
     crypto::Keyring,
     database::Database,
+    edge::Edge,
     error::Error,
     graphql::{self, DocumentLimits, Documents, Entrance, GraphQlFace},
+    grpc::{self, Companions, NotDescribed},
     hsm::{Hsm, HsmError},
     ids::IdSource,
+    rest,
     service::{DataLimits, IssuerLimits, IssuerService, UserSecretService},
     store::Store,
     tls::TlsError,
@@ -43,6 +53,9 @@ pub enum StartError {
     /// The files of a listener's TLS are.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// The messages of gRPC are.
+    #[error(transparent)]
+    Grpc(#[from] NotDescribed),
     /// A listener or a file is.
     #[error("{0}: {1}")]
     Io(String, #[source] std::io::Error),
@@ -65,6 +78,8 @@ impl Default for Seams {
 /// The service, wired.
 pub struct App {
     face: Arc<GraphQlFace>,
+    api: Arc<Api>,
+    companions: Companions,
     /// What the main listener is: it reveals data unless there is an internal one.
     main: Listener,
     health: Health,
@@ -120,22 +135,26 @@ impl App {
             },
         );
         let secrets = UserSecretService::new(gate, store, keyring, seams.clock, seams.ids, limits);
+        let api = Arc::new(Api::new(secrets.clone()));
         let face = GraphQlFace {
             schema: graphql::schema(Some((secrets, issuers)), config.graphql.introspection),
-            authenticator,
             documents: Documents::new(DocumentLimits {
                 nesting: config.limits.document_nesting,
                 tokens: config.limits.document_tokens,
                 fields: config.limits.document_fields,
                 depth: config.limits.document_depth,
             }),
-            body_bytes: config.limits.body_bytes,
-            timeout: Duration::from_millis(config.server.request_timeout_ms),
+            edge: Arc::new(Edge {
+                authenticator,
+                body_bytes: config.limits.body_bytes,
+                timeout: Duration::from_millis(config.server.request_timeout_ms),
+            }),
         };
         let internal = config.internal.address()?;
         let main = if internal.is_some() { Listener::Public } else { Listener::Sole };
         let health = Health { database, hsm };
-        Ok(Self { face: Arc::new(face), main, health, background, stop })
+        let companions = Companions::new().await?;
+        Ok(Self { face: Arc::new(face), api, companions, main, health, background, stop })
     }
 
     /// Everything on one port.
@@ -154,9 +173,17 @@ impl App {
     }
 
     fn face_on(&self, listener: Listener) -> Router {
+        let entrance = api::Entrance {
+            api: Arc::clone(&self.api),
+            edge: Arc::clone(&self.face.edge),
+            listener,
+        };
         Router::new()
             .route("/graphql", get(graphql::serve).post(graphql::serve))
             .with_state(Entrance { face: Arc::clone(&self.face), listener })
+            .merge(rest::router(entrance.clone()))
+            .merge(grpc::router(entrance, &self.companions))
+            .fallback(nowhere)
             .layer(CatchPanicLayer::new())
     }
 
@@ -170,8 +197,8 @@ impl App {
 
     /// Waits for transactions under way, for the seal over their events, then for the HSM's workers.
     pub async fn drain(self) {
-        let Self { face, health: Health { database, hsm }, background, stop, main: _ } = self;
-        drop(face);
+        let Self { face, api, health: Health { database, hsm }, background, stop, .. } = self;
+        drop((face, api));
         database.drain().await;
         let _ = stop.send(true);
         background.join_all().await;
@@ -216,6 +243,11 @@ fn directory(config: &Config, database: Database, clock: Clock) -> Result<Direct
 
 fn unusable_roots(error: reqwest::Error) -> StartError {
     ConfigError::Rule("auth.ca_file", format!("must hold certificates as PEM: {error}")).into()
+}
+
+/// What is at no path, in the caller's tongue.
+async fn nowhere(request: Request) -> Response {
+    if grpc::is_grpc(request.headers()) { grpc::unimplemented() } else { rest::not_found() }
 }
 
 /// Ready means that the database and the token answer now.

@@ -49,5 +49,5 @@ pub use fetch::{KeyFetcher, KeyRhythm};
 pub use gate::Gate;
 pub use intent::{Grant, Intent, Verb};
 pub use issuer::{Issuer, IssuerError, IssuerSettings};
-pub use registration::Registration;
+pub use registration::{Registration, is_iss};
 pub use scope::{Scope, Target};

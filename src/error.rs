@@ -14,12 +14,37 @@ pub type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 /// A failure in words that a caller may read.
 #[derive(Debug, thiserror::Error)]
-#[error("{message}")]
+#[error("{}{message}", prefix(argument.as_deref()))]
 pub struct Error {
     code: Code,
+    flaw: Flaw,
+    argument: Option<Box<str>>,
     message: Cow<'static, str>,
     #[source]
     source: Option<Cause>,
+}
+
+/// What is wrong with an argument, for faces that tell it apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flaw {
+    /// It breaks a rule.
+    Invalid,
+    /// It is required and not there.
+    Missing,
+    /// It is of another type than the one that the message names.
+    Type,
+    /// It is a list, and the condition's operator takes none.
+    List,
+    /// It is no list, and the condition's operator takes one.
+    NoList,
+    /// It is no object, and the condition's operator takes one.
+    NoObject,
+    /// It is no truth value, and the condition's operator takes one.
+    NoBoolean,
+}
+
+fn prefix(argument: Option<&str>) -> String {
+    argument.map_or_else(String::new, |argument| format!("{argument}: "))
 }
 
 /// The stable code of an [`Error`], the same on every face.
@@ -67,7 +92,13 @@ impl Code {
 
 impl Error {
     fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, message: message.into(), source: None }
+        let (flaw, argument) = (Flaw::Invalid, None);
+        Self { code, flaw, argument, message: message.into(), source: None }
+    }
+
+    fn at(code: Code, flaw: Flaw, argument: &str, rule: &str) -> Self {
+        let argument = Some(argument.into());
+        Self { code, flaw, argument, message: rule.to_owned().into(), source: None }
     }
 
     /// Whom the caller claims to be was not proved. The reason goes to the log only.
@@ -92,7 +123,23 @@ impl Error {
 
     /// `argument` breaks `rule`, which reads on from the name: "must be …".
     pub fn invalid(argument: &str, rule: impl AsRef<str>) -> Self {
-        Self::new(Code::InvalidArgument, format!("{argument}: {}", rule.as_ref()))
+        Self::at(Code::InvalidArgument, Flaw::Invalid, argument, rule.as_ref())
+    }
+
+    /// `argument` breaks `rule` in a way that some faces have a name for.
+    pub fn flawed(flaw: Flaw, argument: &str, rule: &str) -> Self {
+        Self::at(Code::InvalidArgument, flaw, argument, rule)
+    }
+
+    /// `argument` is required and not there; `why`, if that is not plain.
+    pub fn missing(argument: &str, why: &str) -> Self {
+        let rule = if why.is_empty() { "is required" } else { &format!("is required: {why}") };
+        Self::at(Code::InvalidArgument, Flaw::Missing, argument, rule)
+    }
+
+    /// `argument` is not of the type `expected`.
+    pub fn mistyped(argument: &str, expected: &str) -> Self {
+        Self::at(Code::InvalidArgument, Flaw::Type, argument, expected)
     }
 
     /// The request as a whole breaks `rule`.
@@ -102,15 +149,13 @@ impl Error {
 
     /// `argument` is taken.
     pub fn already_exists(argument: &str, rule: &str) -> Self {
-        Self::new(Code::AlreadyExists, format!("{argument}: {rule}"))
+        Self::at(Code::AlreadyExists, Flaw::Invalid, argument, rule)
     }
 
     /// What `argument` expected is no longer so.
     pub fn aborted(argument: &str) -> Self {
-        Self::new(
-            Code::Aborted,
-            format!("{argument}: the user secret has changed since; read it again"),
-        )
+        let rule = "the user secret has changed since; read it again";
+        Self::at(Code::Aborted, Flaw::Invalid, argument, rule)
     }
 
     /// The state of things forbids the operation.
@@ -120,7 +165,7 @@ impl Error {
 
     /// `limit`, named as in the configuration, is reached.
     pub fn exhausted(limit: &str, rule: &str) -> Self {
-        Self::new(Code::ResourceExhausted, format!("{limit}: {rule}"))
+        Self::at(Code::ResourceExhausted, Flaw::Invalid, limit, rule)
     }
 
     /// Something this service needs is away.
@@ -142,6 +187,11 @@ impl Error {
     /// The stable code.
     pub const fn code(&self) -> Code {
         self.code
+    }
+
+    /// The argument at fault, if it is one, and what is wrong with it: its flaw, and the rule or the type.
+    pub fn argument(&self) -> Option<(Flaw, &str, &str)> {
+        self.argument.as_deref().map(|argument| (self.flaw, argument, &*self.message))
     }
 
     /// The causes, outermost first, for the log.

@@ -7,24 +7,40 @@
 mod compile;
 mod cursor;
 mod field;
+mod filter;
+mod moment;
+mod operator;
+mod pattern;
+mod predicate;
+mod sort;
 
 pub use compile::{condition, order, position_after};
 pub use cursor::{Cursor, Fingerprint};
 pub use field::{Field, FieldKind};
+pub use filter::{Condition, Filter, RawCondition, check_tags};
+pub use operator::{Compare, Operator};
+pub use pattern::Pattern;
+pub use predicate::{Context, Dialect};
+pub use sort::Sort;
 
 use crate::error::{Error, Result};
 
 /// The most rows of one page.
 pub const MAX_PAGE: u64 = 100;
 
+/// The most rows of one answer of REST and gRPC, whose clients count on getting all.
+pub const MAX_ROWS: u64 = 1_000;
+
 /// The rows of a page that says nothing about its size.
 pub const DEFAULT_PAGE: u64 = 20;
 
 /// What a list shows.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ListQuery {
     /// Fields that must equal a text.
     pub equal: Vec<(Field, String)>,
+    /// Conditions.
+    pub filter: Filter,
     /// Words in lower case, one of which must occur in id, name, schema or provider; none: no condition.
     pub keyword: Vec<String>,
     /// The order, most significant first; empty: by name.
@@ -33,15 +49,6 @@ pub struct ListQuery {
     pub window: Window,
     /// Whether to count all that match.
     pub with_total: bool,
-}
-
-/// A sort key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Sort {
-    /// By which field.
-    pub field: Field,
-    /// Descending.
-    pub desc: bool,
 }
 
 /// A page of a list.
@@ -73,14 +80,23 @@ pub enum Window {
 impl ListQuery {
     /// The order that is in force, without the tie-breaks.
     pub fn sort(&self) -> &[Sort] {
-        const BY_NAME: [Sort; 1] = [Sort { field: Field::Name, desc: false }];
+        static BY_NAME: [Sort; 1] = [Sort::by(Field::Name)];
         if self.sort.is_empty() { &BY_NAME } else { &self.sort }
     }
 }
 
+/// The most words of a keyword, and the most bytes of each.
+const MAX_WORDS: usize = 16;
+const MAX_WORD_BYTES: usize = 1024;
+
 /// Splits `text` into the words of a keyword search.
-pub fn words(text: &str) -> Vec<String> {
-    text.split_whitespace().map(str::to_lowercase).collect()
+pub fn words(text: &str) -> Result<Vec<String>> {
+    let words: Vec<String> = text.split_whitespace().map(str::to_lowercase).collect();
+    if words.len() > MAX_WORDS || words.iter().any(|word| word.len() > MAX_WORD_BYTES) {
+        let rule = format!("must have at most {MAX_WORDS} words of {MAX_WORD_BYTES} bytes");
+        return Err(Error::invalid("query.keyword", rule));
+    }
+    Ok(words)
 }
 
 impl Window {

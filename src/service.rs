@@ -1,4 +1,6 @@
 //! What each verb means, for every face alike.
+//!
+//! What a face read comes as a `Result`: who may not do a thing is not told what is missing.
 
 mod domain;
 mod input;
@@ -61,10 +63,10 @@ impl UserSecretService {
     /// Seals the data and stores it as the caller's own.
     ///
     /// A repeated idempotency key returns what the first call created.
-    pub async fn create(&self, caller: &Caller, input: CreateInput) -> Result<UserSecret> {
+    pub async fn create(&self, caller: &Caller, input: Result<CreateInput>) -> Result<UserSecret> {
         self.gate
             .run(caller, Verb::Create, Target::Own, async |scope| {
-                let new = input.check(&self.limits, self.clock.now())?;
+                let new = input?.check(&self.limits, self.clock.now())?;
                 let owner = scope.owner().ok_or_else(Error::permission_denied)?.clone();
                 for _ in 0..TRIES {
                     if let Some((key, digest)) = &new.idempotency
@@ -123,18 +125,30 @@ impl UserSecretService {
     }
 
     /// One of the secrets of `target`.
-    pub async fn get(&self, caller: &Caller, target: Target, id: &str) -> Result<UserSecret> {
+    pub async fn get(
+        &self,
+        caller: &Caller,
+        target: Target,
+        id: Result<&str>,
+    ) -> Result<UserSecret> {
+        let intent = Intent::on(Verb::Get, id.as_deref().unwrap_or_default());
         self.gate
-            .run(caller, Intent::on(Verb::Get, id), target, async |scope| {
+            .run(caller, intent, target, async |scope| {
+                id?;
                 self.store.find(scope, scope.secret()?).await
             })
             .await
     }
 
     /// A page of the secrets of `target`.
-    pub async fn list(&self, caller: &Caller, target: Target, query: &ListQuery) -> Result<Page> {
+    pub async fn list(
+        &self,
+        caller: &Caller,
+        target: Target,
+        query: Result<ListQuery>,
+    ) -> Result<Page> {
         self.gate
-            .run(caller, Verb::List, target, async |scope| self.store.page(scope, query).await)
+            .run(caller, Verb::List, target, async |scope| self.store.page(scope, &query?).await)
             .await
     }
 
@@ -143,11 +157,11 @@ impl UserSecretService {
         &self,
         caller: &Caller,
         id: &str,
-        input: UpdateInput,
+        input: Result<UpdateInput>,
     ) -> Result<UserSecret> {
         self.gate
             .run(caller, Intent::on(Verb::Update, id), Target::Own, async |scope| {
-                let change = input.check(&self.limits, self.clock.now())?;
+                let change = input?.check(&self.limits, self.clock.now())?;
                 self.store.update(scope, scope.secret()?, change).await
             })
             .await
@@ -158,11 +172,11 @@ impl UserSecretService {
         &self,
         caller: &Caller,
         id: &str,
-        input: UpdateDataInput,
+        input: Result<UpdateDataInput>,
     ) -> Result<UserSecret> {
         self.gate
             .run(caller, Intent::on(Verb::UpdateData, id), Target::Own, async |scope| {
-                let new = input.check(&self.limits)?;
+                let new = input?.check(&self.limits)?;
                 let id = scope.secret()?;
                 for attempt in 1.. {
                     let current = self.store.find(scope, id).await?;
@@ -194,9 +208,9 @@ impl UserSecretService {
     ///
     /// Without a user the caller's own; an administrator may name a user of the
     /// domain, and SYSTEM needs none.
-    pub async fn delete(&self, caller: &Caller, input: DeleteInput) -> Result<UserSecretId> {
+    pub async fn delete(&self, caller: &Caller, input: DeleteInput<'_>) -> Result<UserSecretId> {
         let DeleteInput { id, owner, domain } = input;
-        let intent = Intent::on(Verb::Delete, &id);
+        let intent = Intent::on(Verb::Delete, id.as_deref().unwrap_or_default());
         // What cannot be the id of a user owns nothing.
         let nobody = owner.as_deref().is_some_and(|id| UserId::parse(id).is_none());
         let owner = owner.and_then(|id| UserId::parse(&id));
@@ -211,6 +225,7 @@ impl UserSecretService {
         let hidden = nobody || (foreign && target == Target::Own);
         self.gate
             .run(caller, intent, target, async |scope| {
+                id?;
                 if hidden {
                     return Err(Error::not_found());
                 }
@@ -250,13 +265,15 @@ impl UserSecretService {
     pub async fn reveal(
         &self,
         caller: &Caller,
-        domain: DomainId,
-        id: &str,
+        domain: Option<DomainId>,
+        id: Result<&str>,
         version: Option<DataVersion>,
     ) -> Result<Revealed> {
-        let target = Target::Domain { domain: Some(domain), owner: None };
+        let target = Target::Domain { domain, owner: None };
+        let intent = Intent::on(Verb::GetData, id.as_deref().unwrap_or_default());
         self.gate
-            .run(caller, Intent::on(Verb::GetData, id), target, async |scope| {
+            .run(caller, intent, target, async |scope| {
+                id?;
                 let id = scope.secret()?;
                 let sealed = self.store.find_sealed(scope, id, version).await?;
                 if sealed.expires_at.is_some_and(|moment| moment <= self.clock.now()) {

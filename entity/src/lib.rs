@@ -12,4 +12,5 @@ pub mod issuer;
 pub mod kek;
 pub mod revoked_token;
 pub mod user_secret;
+pub mod user_secret_tag;
 pub mod user_secret_version;

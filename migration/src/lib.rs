@@ -11,7 +11,8 @@ mod m0001_user_secrets;
 mod m0002_audit;
 mod m0003_fence;
 mod m0004_issuers;
-mod m0005_lookup;
+mod m0005_tags;
+mod m0006_lookup;
 
 /// Every migration, oldest first.
 pub struct Migrator;
@@ -23,7 +24,8 @@ impl MigratorTrait for Migrator {
             Box::new(m0002_audit::Migration),
             Box::new(m0003_fence::Migration),
             Box::new(m0004_issuers::Migration),
-            Box::new(m0005_lookup::Migration),
+            Box::new(m0005_tags::Migration),
+            Box::new(m0006_lookup::Migration),
         ]
     }
 }

@@ -42,6 +42,9 @@ struct Believed {
 const MAX_BELIEVED: u64 = 10_000;
 const BELIEVED_FOR: Duration = Duration::from_secs(60);
 
+/// How often a token is verified whose domain changes its decisions meanwhile.
+const TRIES: usize = 3;
+
 impl Authenticator {
     /// An authenticator that believes `issuers`, and those of `directory` for their domains.
     ///
@@ -109,22 +112,29 @@ impl Authenticator {
         let Believed { identity, expires, issuer, keys, policy } = believed;
         Ok(!expires.is_past(self.clock.now())
             && issuer.keys.are(keys)
-            && Arc::ptr_eq(policy, &self.directory.policy(&identity.domain).await?))
+            && policy.is(&self.directory.policy(&identity.domain).await?))
     }
 
     async fn verify(&self, text: &str) -> Result<Believed> {
         let token = jwt::Token::read(text).map_err(refuse)?;
-        let Some(issuer) = self.issuer(&token.unverified).await? else {
-            self.take_as_long(&token).await;
-            return Err(refuse("no issuer speaks for the token's domain"));
-        };
-        let (claims, keys) = token.verify(&issuer).await.map_err(Error::unauthenticated)?;
-        let identity = Arc::new(identity(&claims, &issuer, self.clock.now())?);
-        let policy = self.directory.policy(&identity.domain).await?;
-        if let Some(reason) = policy.objection(&identity, &issuer) {
-            return Err(refuse(reason));
+        for _ in 0..TRIES {
+            let Some((issuer, under)) = self.issuer(&token.unverified).await? else {
+                self.take_as_long(&token).await;
+                return Err(refuse("no issuer speaks for the token's domain"));
+            };
+            let (claims, keys) = token.verify(&issuer).await.map_err(Error::unauthenticated)?;
+            let identity = Arc::new(identity(&claims, &issuer, self.clock.now())?);
+            let policy = self.directory.policy(&identity.domain).await?;
+            if under.is_some_and(|under| !under.is(&policy)) {
+                // The domain may have removed the issuer while its keys were fetched.
+                continue;
+            }
+            if let Some(reason) = policy.objection(&identity, &issuer) {
+                return Err(refuse(reason));
+            }
+            return Ok(Believed { identity, expires: claims.expiry(), issuer, keys, policy });
         }
-        Ok(Believed { identity, expires: claims.expiry(), issuer, keys, policy })
+        Err(Error::unavailable("the domain's decisions change faster than a token is verified"))
     }
 
     /// Checks the signature for nothing: the time must not tell which domains have an entry of their own.
@@ -135,12 +145,15 @@ impl Authenticator {
         }
     }
 
-    /// The issuer that may speak for the token: of the configuration, else of a domain.
-    async fn issuer(&self, claims: &Claims) -> Result<Option<Arc<Issuer>>> {
+    /// The issuer that may speak for the token: of the configuration, else of a domain, by its policy.
+    async fn issuer(&self, claims: &Claims) -> Result<Option<(Arc<Issuer>, Option<Arc<Policy>>)>> {
         let Some(iss) = self::text(claims.text("iss")) else { return Ok(None) };
         match self.issuers.get(iss) {
-            Some(entries) => Ok(entry(entries, claims).cloned()),
-            None => self.directory.issuer(iss).await,
+            Some(entries) => Ok(entry(entries, claims).map(|entry| (Arc::clone(entry), None))),
+            None => {
+                let found = self.directory.issuer(iss).await?;
+                Ok(found.map(|(issuer, policy)| (issuer, Some(policy))))
+            }
         }
     }
 }

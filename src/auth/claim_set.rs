@@ -87,11 +87,6 @@ impl ClaimSet {
         paths.into_iter().flatten().map(String::as_str)
     }
 
-    /// Which pointer is not one, if any.
-    pub(super) fn wrong_pointer(&self) -> Option<&str> {
-        self.paths().find(|path| !path.starts_with('/'))
-    }
-
     /// The domain that `claims` name.
     pub(super) fn domain<'c>(&self, claims: &'c Claims) -> Said<'c> {
         match self {

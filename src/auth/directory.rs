@@ -9,21 +9,20 @@
 use std::{
     collections::HashSet,
     sync::{
-        Arc,
+        Arc, PoisonError, RwLock,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
 
 use moka::{
-    Expiry,
     future::Cache,
     ops::compute::{CompResult, Op},
 };
 use tokio::sync::{Semaphore, watch};
 
 use super::{
-    Issuer, KeyFetcher, Registration, policy::Policy, registration::MAX_ISS, registry::Registry,
+    Issuer, KeyFetcher, Registration, policy::Policy, registration::is_iss, registry::Registry,
 };
 use crate::{
     clock::Clock,
@@ -32,25 +31,32 @@ use crate::{
     ids::DomainId,
 };
 
-/// How often replicas ask what has changed.
+/// How often replicas ask what has changed, and how long an answer may take.
 const INTERVAL: Duration = Duration::from_millis(500);
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// For how long a change is told of; longer than a transaction lasts after it wrote the change down.
 const WINDOW: Duration = Duration::from_secs(15);
 
-/// A replica that could not ask for so long believes nothing that it remembers.
+/// A replica that has heard nothing for so long believes nothing that it remembers.
 const SILENCE: Duration = Duration::from_secs(5);
 
-/// The most that is remembered: a domain without decisions counts one, each revoked token one more.
-const MAX_WEIGHT: u64 = 200_000;
+/// A policy that was read longer ago is read anew, whatever was heard: a transaction may
+/// have taken longer than anybody thought, or the machine have slept.
+const MAX_AGE: Duration = Duration::from_secs(30);
 
-/// The most names of issuers that are remembered, and for how long.
-const MAX_HOMES: u64 = 10_000;
-const HOME_HOLDS: Duration = Duration::from_secs(60);
-const NO_HOME_HOLDS: Duration = Duration::from_millis(500);
+/// The most bytes of what is remembered, roughly.
+const MAX_WEIGHT: u64 = 64 * 1024 * 1024;
 
-/// Look-ups of names that strangers may make up; they must leave connections to the others.
-const STRANGERS: usize = 2;
+/// The most names of issuers whose domain is remembered, and of those that have none, and for how long these.
+const MAX_HOMES: u64 = 100_000;
+const MAX_STRANGERS: u64 = 10_000;
+const STRANGE_FOR: Duration = Duration::from_millis(500);
+
+/// Look-ups of names that strangers may make up: they must leave connections to the others,
+/// and not make them wait.
+const LOOK_UPS: usize = 2;
+const TURN: Duration = Duration::from_millis(250);
 
 /// Whom domains believe; clones share what is remembered.
 #[derive(Clone)]
@@ -62,21 +68,29 @@ struct Inner {
     /// The issuers of the configuration.
     taken: HashSet<String>,
     known: Cache<DomainId, Known>,
-    /// The domain of each registered issuer, and that there is none.
-    homes: Cache<Arc<str>, Option<DomainId>>,
-    strangers: Semaphore,
-    /// What was remembered in an older one is not believed.
-    generation: AtomicU64,
+    /// The domains of registered issuers; whether it is so still, the domain's policy says.
+    homes: Cache<Arc<str>, DomainId>,
+    /// Names that nobody registered.
+    strangers: Cache<Arc<str>, ()>,
+    look_ups: Semaphore,
+    heard: RwLock<Heard>,
+    /// How often something was forgotten: what was being read meanwhile may be old.
+    forgotten: AtomicU64,
 }
 
 #[derive(Clone)]
 struct Known {
     policy: Arc<Policy>,
-    generation: u64,
+    read: Instant,
+    fresh: bool,
 }
 
-/// The generation of what must be looked up anew.
-const STALE: u64 = 0;
+/// When the database last said what has changed, and since when it has not been silent for long.
+#[derive(Clone, Copy)]
+struct Heard {
+    last: Instant,
+    since: Instant,
+}
 
 impl Directory {
     /// The directory in `database`. `taken` are the issuers of the configuration; keys of others come by `fetcher`.
@@ -90,15 +104,19 @@ impl Directory {
             .max_capacity(MAX_WEIGHT)
             .weigher(|_, known: &Known| known.policy.weight())
             .build();
-        let homes = Cache::builder().max_capacity(MAX_HOMES).expire_after(HomeHolds).build();
+        let strangers =
+            Cache::builder().max_capacity(MAX_STRANGERS).time_to_live(STRANGE_FOR).build();
+        let now = Instant::now();
         Self(Arc::new(Inner {
             registry: Registry::new(database, clock),
             fetcher,
             taken,
             known,
-            homes,
-            strangers: Semaphore::new(STRANGERS),
-            generation: AtomicU64::new(STALE + 1),
+            homes: Cache::new(MAX_HOMES),
+            strangers,
+            look_ups: Semaphore::new(LOOK_UPS),
+            heard: RwLock::new(Heard { last: now, since: now }),
+            forgotten: AtomicU64::new(0),
         }))
     }
 
@@ -116,17 +134,17 @@ impl Directory {
 
     /// Forgets what is remembered of `domain`, and of its issuer `iss`: one of them was just changed here.
     pub async fn forget(&self, domain: &DomainId, iss: Option<&str>) {
+        self.0.forgotten.fetch_add(1, Ordering::SeqCst);
         if let Some(iss) = iss {
-            self.0.homes.invalidate(iss).await;
+            self.0.strangers.invalidate(iss).await;
         }
         if let Some(known) = self.0.known.get(domain).await {
-            self.0.known.insert(domain.clone(), Known { generation: STALE, ..known }).await;
+            self.0.known.insert(domain.clone(), Known { fresh: false, ..known }).await;
         }
     }
 
     /// Follows what other replicas change, until `stop` says so.
     pub async fn follow(self, mut stop: watch::Receiver<bool>) {
-        let mut heard = Instant::now();
         let mut ticks = tokio::time::interval(INTERVAL);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -134,16 +152,13 @@ impl Directory {
                 _ = stop.changed() => return,
                 _ = ticks.tick() => {}
             }
-            let changed = self.0.registry.changed(WINDOW).await;
-            if heard.elapsed() > SILENCE {
-                self.0.generation.fetch_add(1, Ordering::Relaxed);
-            }
-            match changed {
+            let changed = tokio::time::timeout(PATIENCE, self.0.registry.changed(WINDOW)).await;
+            match changed.unwrap_or_else(|_| Err(Error::unavailable("no answer in time"))) {
                 Ok(domains) => {
-                    heard = Instant::now();
                     for domain in &domains {
                         self.forget(domain, None).await;
                     }
+                    self.0.hear();
                 }
                 Err(error) => {
                     tracing::warn!(causes = error.causes(), "cannot ask which domains changed");
@@ -154,29 +169,21 @@ impl Directory {
 
     /// The policy of `domain`, which is some domain whose token was verified, or one that has an issuer.
     pub(super) async fn policy(&self, domain: &DomainId) -> Result<Arc<Policy>> {
-        let Inner { known, registry, fetcher, generation, .. } = &*self.0;
-        let generation = generation.load(Ordering::Relaxed);
-        if let Some(known) = known.get(domain).await
-            && known.generation == generation
+        let inner = &*self.0;
+        if let Some(known) = inner.known.get(domain).await
+            && inner.trusts(&known)
         {
             return Ok(known.policy);
         }
-        let outcome = known
+        let outcome = inner
+            .known
             .entry_by_ref(domain)
             .and_try_compute_with(|entry| async move {
                 let before = entry.map(moka::Entry::into_value);
-                if before.as_ref().is_some_and(|known| known.generation == generation) {
+                if before.as_ref().is_some_and(|known| inner.trusts(known)) {
                     return Ok::<_, Error>(Op::Nop);
                 }
-                let decisions = registry.decisions(domain).await?;
-                let policy = match before.map(|known| known.policy) {
-                    Some(policy) if policy.follows(&decisions) => policy,
-                    before => {
-                        let policy = Policy::new(domain, decisions, before.as_deref(), fetcher);
-                        Arc::new(policy)
-                    }
-                };
-                Ok(Op::Put(Known { policy, generation }))
+                inner.read(domain, before.map(|known| known.policy)).await.map(Op::Put)
             })
             .await?;
         match outcome {
@@ -189,43 +196,73 @@ impl Directory {
         }
     }
 
-    /// The registered issuer `iss`, of whichever domain.
-    pub(super) async fn issuer(&self, iss: &str) -> Result<Option<Arc<Issuer>>> {
-        if iss.chars().count() > MAX_ISS || self.0.taken.contains(iss) {
+    /// The registered issuer `iss`, of whichever domain, and the policy that names it.
+    pub(super) async fn issuer(&self, iss: &str) -> Result<Option<(Arc<Issuer>, Arc<Policy>)>> {
+        if !is_iss(iss) || self.0.taken.contains(iss) {
             return Ok(None);
         }
         // The domain that is remembered may have removed it, and another registered it.
         for _ in 0..2 {
-            let Some(home) = self.home(iss).await? else { return Ok(None) };
-            if let Some(issuer) = self.policy(&home).await?.issuer(iss) {
-                return Ok(Some(issuer));
+            let Some(home) = self.0.home(iss).await? else { return Ok(None) };
+            let policy = self.policy(&home).await?;
+            if policy.names(iss) {
+                return Ok(policy.issuer(iss).map(|issuer| (issuer, policy)));
             }
             self.0.homes.invalidate(iss).await;
         }
         Ok(None)
     }
-
-    async fn home(&self, iss: &str) -> Result<Option<DomainId>> {
-        let Inner { homes, strangers, registry, .. } = &*self.0;
-        let look = async {
-            let _turn = strangers.acquire().await.map_err(Error::unavailable)?;
-            registry.home(iss).await
-        };
-        let away = |error: Arc<Error>| Error::unavailable(error.causes());
-        homes.try_get_with(Arc::from(iss), look).await.map_err(away)
-    }
 }
 
-/// How long the domain of an issuer is remembered.
-struct HomeHolds;
+impl Inner {
+    fn heard(&self) -> Heard {
+        *self.heard.read().unwrap_or_else(PoisonError::into_inner)
+    }
 
-impl Expiry<Arc<str>, Option<DomainId>> for HomeHolds {
-    fn expire_after_create(
-        &self,
-        _: &Arc<str>,
-        home: &Option<DomainId>,
-        _: Instant,
-    ) -> Option<Duration> {
-        Some(if home.is_some() { HOME_HOLDS } else { NO_HOME_HOLDS })
+    fn hear(&self) {
+        let mut heard = self.heard.write().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        // What was read before a long silence may have changed in it, and nobody tells of that any more.
+        let since = if heard.last.elapsed() > SILENCE { now } else { heard.since };
+        *heard = Heard { last: now, since };
+    }
+
+    fn trusts(&self, known: &Known) -> bool {
+        let heard = self.heard();
+        known.fresh
+            && known.read >= heard.since
+            && known.read.elapsed() < MAX_AGE
+            && heard.last.elapsed() < SILENCE
+    }
+
+    /// Reads the policy of `domain`; the same one as `before` when nothing has changed.
+    async fn read(&self, domain: &DomainId, before: Option<Arc<Policy>>) -> Result<Known> {
+        let (read, forgotten) = (Instant::now(), self.forgotten.load(Ordering::SeqCst));
+        let decisions = self.registry.decisions(domain).await?;
+        let policy = match before {
+            Some(policy) if policy.follows(&decisions) => policy,
+            before => Arc::new(Policy::new(domain, decisions, before.as_deref(), &self.fetcher)),
+        };
+        let fresh = forgotten == self.forgotten.load(Ordering::SeqCst);
+        Ok(Known { policy, read, fresh })
+    }
+
+    /// The domain that registered the issuer `iss`, as far as it is known.
+    async fn home(&self, iss: &str) -> Result<Option<DomainId>> {
+        if let Some(home) = self.homes.get(iss).await {
+            return Ok(Some(home));
+        }
+        if self.strangers.contains_key(iss) {
+            return Ok(None);
+        }
+        let busy = |_| Error::unavailable("too many unknown issuers are looked up");
+        let turn = tokio::time::timeout(TURN, self.look_ups.acquire()).await;
+        let _turn = turn.map_err(busy)?.map_err(Error::unavailable)?;
+        let home = self.registry.home(iss).await?;
+        match &home {
+            Some(home) => self.homes.insert(Arc::from(iss), home.clone()).await,
+            None => self.strangers.insert(Arc::from(iss), ()).await,
+        }
+        Ok(home)
     }
 }

@@ -11,6 +11,7 @@ use reqwest::{
     Certificate, Client, Url,
     dns::{Addrs, Name, Resolve, Resolving},
 };
+use tokio::sync::Semaphore;
 use url::Host;
 
 use super::public_address::is_permitted;
@@ -33,14 +34,23 @@ pub struct KeyRhythm {
 /// Fetches key sets; clones share connections.
 #[derive(Clone)]
 pub struct KeyFetcher {
-    client: Client,
+    /// None where nothing is trusted: neither the system nor the operator has certificates.
+    client: Option<Client>,
     fence: Option<Fence>,
     pub(super) rhythm: KeyRhythm,
 }
 
-/// The networks that are open to tenants though they are not public.
+/// What keeps tenants out of the installation's network.
 #[derive(Clone)]
-struct Fence(Arc<[IpNet]>);
+struct Fence {
+    /// The networks that are open to them though they are not public.
+    allowed: Arc<[IpNet]>,
+    /// A name server that says nothing holds a thread for long, whoever still waits for it.
+    look_ups: Arc<Semaphore>,
+}
+
+/// The most names of tenants that are looked up at a time.
+const LOOK_UPS: usize = 16;
 
 impl KeyFetcher {
     /// For the issuers of the configuration, which may be anywhere.
@@ -56,7 +66,8 @@ impl KeyFetcher {
         roots: Option<&[u8]>,
         allowed: &[IpNet],
     ) -> Result<Self, reqwest::Error> {
-        Self::new(rhythm, roots, Some(Fence(allowed.into())))
+        let look_ups = Arc::new(Semaphore::new(LOOK_UPS));
+        Self::new(rhythm, roots, Some(Fence { allowed: allowed.into(), look_ups }))
     }
 
     fn new(
@@ -73,7 +84,7 @@ impl KeyFetcher {
         if let Some(fence) = &fence {
             builder = builder.dns_resolver(Arc::new(fence.clone()));
         }
-        Ok(Self { client: builder.build()?, fence, rhythm })
+        Ok(Self { client: builder.build().ok(), fence, rhythm })
     }
 
     /// The address that `text` writes; the error is the rule that it breaks.
@@ -90,7 +101,8 @@ impl KeyFetcher {
     /// The text of the key set at `url`.
     pub(super) async fn fetch(&self, url: &Url) -> Result<String, String> {
         let plain = |error: reqwest::Error| error.without_url().to_string();
-        let mut answer = self.client.get(url.clone()).send().await.map_err(plain)?;
+        let client = self.client.as_ref().ok_or("there is no certificate to trust")?;
+        let mut answer = client.get(url.clone()).send().await.map_err(plain)?;
         if answer.status() != reqwest::StatusCode::OK {
             return Err(format!("status {}", answer.status().as_u16()));
         }
@@ -118,8 +130,8 @@ impl Fence {
     /// Whether `url` may be asked; a name is looked at again when it is resolved.
     fn lets_through(&self, url: &Url) -> bool {
         let address_is_fine = match url.host() {
-            Some(Host::Ipv4(address)) => is_permitted(address.into(), &self.0),
-            Some(Host::Ipv6(address)) => is_permitted(address.into(), &self.0),
+            Some(Host::Ipv4(address)) => is_permitted(address.into(), &self.allowed),
+            Some(Host::Ipv6(address)) => is_permitted(address.into(), &self.allowed),
             Some(Host::Domain(_)) => true,
             None => false,
         };
@@ -132,9 +144,16 @@ impl Resolve for Fence {
     fn resolve(&self, name: Name) -> Resolving {
         let fence = self.clone();
         Box::pin(async move {
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
+            let turn = Arc::clone(&fence.look_ups).acquire_owned().await?;
+            // On a task of its own, which keeps its turn for as long as the look-up has its thread.
+            let found = tokio::spawn(async move {
+                let _turn = turn;
+                let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
+                std::io::Result::Ok(found.collect::<Vec<_>>())
+            });
+            let found = found.await??.into_iter();
             let permitted: Vec<SocketAddr> =
-                found.filter(|address| is_permitted(address.ip(), &fence.0)).collect();
+                found.filter(|address| is_permitted(address.ip(), &fence.allowed)).collect();
             if permitted.is_empty() {
                 return Err("the name has no public address".into());
             }

@@ -15,7 +15,7 @@ use super::{
 /// The most bytes that a token may have.
 const MAX_LEN: usize = 8 * 1024;
 
-/// The most keys that are tried when a token names none.
+/// The most keys that are tried, when a token names none or when several have the name that it names.
 const MAX_TRIED: usize = 4;
 
 /// A claim that may be absent, but is text when it is there: `null` is refused.
@@ -95,8 +95,7 @@ impl<'a> Token<'a> {
 
     fn candidates<'k>(&self, keys: &'k [Key]) -> impl Iterator<Item = &'k Key> {
         let kid = self.kid.clone();
-        let limit = if kid.is_some() { usize::MAX } else { MAX_TRIED };
-        keys.iter().filter(move |key| kid.is_none() || key.kid == kid).take(limit)
+        keys.iter().filter(move |key| kid.is_none() || key.kid == kid).take(MAX_TRIED)
     }
 
     fn rules(&self, issuer: &Issuer, key: &Key) -> Validation {

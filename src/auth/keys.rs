@@ -127,7 +127,11 @@ impl Published {
                 (held.keys, held.text, held.fetched) = (keys, text, held.tried);
             }
             Err(reason) => {
-                tracing::warn!(url = %self.url, reason, "an issuer's keys cannot be fetched");
+                tracing::warn!(
+                    host = self.url.host_str(),
+                    reason,
+                    "an issuer's keys cannot be fetched"
+                );
             }
         }
     }

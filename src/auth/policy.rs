@@ -37,15 +37,27 @@ impl Policy {
         Self { decisions, issuers, revoked }
     }
 
+    /// Whether `other` says the same.
+    pub(super) fn is(self: &Arc<Self>, other: &Arc<Self>) -> bool {
+        Arc::ptr_eq(self, other) || self.follows(&other.decisions)
+    }
+
     /// Whether it is what `decisions` make.
     pub(super) fn follows(&self, decisions: &Decisions) -> bool {
         self.decisions == *decisions
     }
 
-    /// Memory that it takes, roughly, in entries.
+    /// The bytes that it takes, roughly: texts are there twice, and keys again.
     pub(super) fn weight(&self) -> u32 {
-        let entries = self.revoked.len().saturating_add(self.issuers.len().saturating_mul(16));
-        u32::try_from(entries).unwrap_or(u32::MAX).saturating_add(1)
+        let Decisions { issuers, revoked } = &self.decisions;
+        let issuers = issuers.iter().map(|(iss, settings)| 1024 + iss.len() + 3 * settings.len());
+        let revoked = revoked.iter().map(|(id, _)| 120 + 2 * id.len());
+        u32::try_from(issuers.chain(revoked).sum::<usize>()).unwrap_or(u32::MAX).saturating_add(256)
+    }
+
+    /// Whether `iss` is an issuer of the domain.
+    pub(super) fn names(&self, iss: &str) -> bool {
+        self.decisions.issuers.iter().any(|(name, _)| name == iss)
     }
 
     /// The domain's own issuer `iss`.

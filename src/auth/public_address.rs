@@ -14,12 +14,13 @@ const fn v6(first: u16, second: u16, length: u8) -> Ipv6Net {
 }
 
 /// IPv4 networks that are not globally reachable (IANA's special-purpose registry,
-/// RFC 6890), multicast, and what is reserved.
-const NOT_PUBLIC: [Ipv4Net; 15] = [
+/// RFC 6890), multicast, what is reserved, and where Azure serves its own machines.
+const NOT_PUBLIC: [Ipv4Net; 16] = [
     v4([0, 0, 0, 0], 8),
     v4([10, 0, 0, 0], 8),
     v4([100, 64, 0, 0], 10),
     v4([127, 0, 0, 0], 8),
+    v4([168, 63, 129, 16], 32),
     v4([169, 254, 0, 0], 16),
     v4([172, 16, 0, 0], 12),
     v4([192, 0, 0, 0], 24),

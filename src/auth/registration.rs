@@ -11,7 +11,13 @@ use super::{
 use crate::ids::DomainId;
 
 /// The most characters of an `iss` that can be registered.
-pub(super) const MAX_ISS: usize = 255;
+const MAX_ISS: usize = 255;
+
+/// Whether an issuer of that name can be registered.
+pub fn is_iss(text: &str) -> bool {
+    let length = text.chars().count();
+    (1..=MAX_ISS).contains(&length) && !text.chars().any(char::is_control)
+}
 
 /// The most audiences, and the most bytes of each other text.
 const MAX_LIST: usize = 20;
@@ -48,8 +54,7 @@ impl Registration {
         fetcher: &KeyFetcher,
     ) -> Result<(), IssuerError> {
         let because = |key, rule: String| Err(IssuerError::new("", key, rule));
-        let length = self.iss.chars().count();
-        if length == 0 || length > MAX_ISS || self.iss.chars().any(char::is_control) {
+        if !is_iss(&self.iss) {
             return because(
                 "iss",
                 format!("must have 1 to {MAX_ISS} characters, none for control"),
@@ -57,9 +62,6 @@ impl Registration {
         }
         if taken.contains(&self.iss) {
             return because("iss", "must not be an issuer of the installation".to_owned());
-        }
-        if self.roles.is_empty() || self.roles.contains(&Role::System) {
-            return because("roles", "must be some of USER and DOMAIN_ADMIN".to_owned());
         }
         if let Some(set) = &self.jwks {
             if set.to_string().len() > MAX_LEN {
@@ -88,12 +90,15 @@ impl Registration {
         self.issuer(domain, fetcher).map(|_| ())
     }
 
-    /// The issuer that it makes.
+    /// The issuer that it makes, also of one that was stored by other hands: it speaks for no SYSTEM.
     pub(super) fn issuer(
         &self,
         domain: &DomainId,
         fetcher: &KeyFetcher,
     ) -> Result<Issuer, IssuerError> {
+        if self.roles.is_empty() || self.roles.contains(&Role::System) {
+            return Err(IssuerError::new("", "roles", "must be some of USER and DOMAIN_ADMIN"));
+        }
         let settings = IssuerSettings {
             iss: self.iss.clone(),
             jwks_file: None,

@@ -102,10 +102,7 @@ fn within_reach(caller: &Caller, named: Option<DomainId>) -> Result<DomainId> {
         Some(domain) => domain,
         None if caller.identity.at_home => caller.domain().clone(),
         None => {
-            return Err(Error::invalid(
-                "domainId",
-                "is required: the token acts in no domain of its own",
-            ));
+            return Err(Error::missing("domainId", "the token acts in no domain of its own"));
         }
     };
     let reached = match caller.role() {

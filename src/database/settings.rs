@@ -120,6 +120,8 @@ impl DatabaseSettings {
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             .busy_timeout(self.acquire_timeout)
+            // Conditions with patterns.
+            .with_regexp()
             // A deleted envelope leaves no copy in a free page.
             .pragma("secure_delete", "ON")
             .disable_statement_logging())

@@ -17,9 +17,15 @@ impl Database {
     ///
     /// It is for reading: dropping it rolls it back, also in the middle of a statement.
     pub async fn begin_read(&self, domain: &DomainId) -> Result<DatabaseTransaction> {
-        let transaction = self.reader().begin().await.map_err(failed)?;
-        self.enter(&transaction, domain).await?;
-        Ok(transaction)
+        let (database, domain) = (self.clone(), domain.clone());
+        // On a task of its own: a BEGIN that is dropped before its answer leaves the connection in a
+        // transaction that the driver knows nothing of, and whoever gets it next works in there.
+        let begun = tokio::spawn(async move {
+            let transaction = database.reader().begin().await.map_err(failed)?;
+            database.enter(&transaction, &domain).await?;
+            Ok(transaction)
+        });
+        begun.await.map_err(Error::internal)?
     }
 
     /// Runs `work` in a transaction within `domain`, and commits if it succeeds.

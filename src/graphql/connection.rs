@@ -1,17 +1,22 @@
 //! A page of user secrets, as a Relay connection.
 
-use async_graphql::{InputObject, SimpleObject};
+use async_graphql::{Enum, InputObject, SimpleObject};
+use serde_json::Value;
 
 use super::user_secret::UserSecret;
 use crate::{
-    error::{Error, Result},
-    query::{Field, ListQuery, Sort, Window, words},
+    error::Result,
+    query::{Field, Filter, ListQuery, Operator, RawCondition, Sort, Window, words},
     service::Page,
 };
 
 /// What a list shows.
 #[derive(InputObject, Default)]
 pub(super) struct QueryInput {
+    /// Conditions that must all hold.
+    filter: Option<Vec<FilterInput>>,
+    /// Conditions of which one must hold.
+    filter_or: Option<Vec<FilterInput>>,
     /// The order, most significant key first; without: by name.
     sort: Option<Vec<SortInput>>,
     /// A numbered page, instead of first, after, last and before.
@@ -20,10 +25,75 @@ pub(super) struct QueryInput {
     keyword: Option<String>,
 }
 
+/// A condition.
+#[derive(InputObject)]
+pub(super) struct FilterInput {
+    /// A field by its wire name, such as `schema_id`, or a path through the tags, such as `tags.labels.0`.
+    key: String,
+    /// What is compared with; null when nothing is said.
+    value: Option<Value>,
+    /// How.
+    operator: FilterOperator,
+}
+
+/// What a condition asks of a value.
+#[derive(Enum, Clone, Copy, PartialEq, Eq)]
+#[graphql(remote = "Operator")]
+pub(super) enum FilterOperator {
+    /// Equal.
+    Eq,
+    /// Not equal; an absent value is not.
+    Not,
+    /// Less, among values of one type.
+    Lt,
+    /// Less or equal.
+    Lte,
+    /// Greater.
+    Gt,
+    /// Greater or equal.
+    Gte,
+    /// One of a list.
+    In,
+    /// None of a list.
+    NotIn,
+    /// Has a text in it, in whatever case.
+    Contain,
+    /// Has it not.
+    NotContain,
+    /// Has one of a list of texts in it.
+    ContainIn,
+    /// Has none of them.
+    NotContainIn,
+    /// A regular expression finds something.
+    Regex,
+    /// One of a list of them does.
+    RegexIn,
+    /// Is there, null included.
+    Exists,
+    /// An object of the list has these entries.
+    Match,
+    /// Before a moment.
+    DatetimeLt,
+    /// Not after it.
+    DatetimeLte,
+    /// After it.
+    DatetimeGt,
+    /// Not before it.
+    DatetimeGte,
+    /// Before a moment that is told from now.
+    TimediffLt,
+    /// Not after it.
+    TimediffLte,
+    /// After it.
+    TimediffGt,
+    /// Not before it.
+    TimediffGte,
+}
+
 /// A sort key.
 #[derive(InputObject)]
 pub(super) struct SortInput {
-    /// A field by its wire name, such as `name` or `created_at`.
+    /// A field by its wire name, such as `created_at`, or a path through the tags, such as `tags.priority`.
     key: String,
     /// Descending.
     #[graphql(default = false)]
@@ -50,36 +120,29 @@ pub(super) struct ListArguments {
     pub(super) with_total: bool,
 }
 
-/// The most keys of a sort, and the most words of a keyword.
-const MAX_KEYS: usize = 8;
-const MAX_WORDS: usize = 16;
-const MAX_WORD_BYTES: usize = 1024;
-
 impl QueryInput {
     pub(super) fn into_query(self, arguments: ListArguments) -> Result<ListQuery> {
         let ListArguments { equal, first, after, last, before, with_total } = arguments;
-        let keyword = self.keyword.as_deref().map(words).unwrap_or_default();
-        if keyword.len() > MAX_WORDS || keyword.iter().any(|word| word.len() > MAX_WORD_BYTES) {
-            return Err(Error::invalid(
-                "query.keyword",
-                format!("must have at most {MAX_WORDS} words of {MAX_WORD_BYTES} bytes"),
-            ));
-        }
-        let sort = self.sort.unwrap_or_default();
-        if sort.len() > MAX_KEYS {
-            return Err(Error::invalid("query.sort", format!("must have at most {MAX_KEYS} keys")));
-        }
-        let sort = sort
-            .into_iter()
-            .enumerate()
-            .map(|(index, SortInput { key, desc })| {
-                let unknown = || Error::invalid(&format!("query.sort.{index}.key"), "is no field");
-                Ok(Sort { field: Field::named(&key).ok_or_else(unknown)?, desc })
-            })
-            .collect::<Result<_>>()?;
+        let keyword = self.keyword.as_deref().map(words).transpose()?.unwrap_or_default();
+        let sort = self.sort.unwrap_or_default().into_iter().map(|by| (by.key, by.desc)).collect();
+        let sort = Sort::parse(sort)?;
         let page = self.page.map(|page| (page.start, page.limit));
         let window = Window::from_arguments(first, after, last, before, page)?;
-        Ok(ListQuery { equal, keyword, sort, window, with_total })
+        let conditions = |filter: Option<Vec<FilterInput>>| {
+            filter.unwrap_or_default().into_iter().map(Into::into).collect()
+        };
+        let filter = Filter::check(conditions(self.filter), conditions(self.filter_or))?;
+        Ok(ListQuery { equal, filter, keyword, sort, window, with_total })
+    }
+}
+
+impl From<FilterInput> for RawCondition {
+    fn from(input: FilterInput) -> Self {
+        Self {
+            key: Some(input.key),
+            value: input.value.unwrap_or_default(),
+            operator: Some(input.operator.into()),
+        }
     }
 }
 

@@ -46,7 +46,7 @@ impl Domain {
         let with_total = ctx.look_ahead().field("totalCount").exists();
         let arguments = ListArguments { equal, first, after, last, before, with_total };
         let query = query.unwrap_or_default().into_query(arguments)?;
-        Ok(ctx.service()?.list(ctx.caller()?, self.target(), &query).await?.into())
+        Ok(ctx.service()?.list(ctx.caller()?, self.target(), Ok(query)).await?.into())
     }
 
     /// The secret of anybody in the domain; null with the error NOT_FOUND when there is none.
@@ -55,7 +55,7 @@ impl Domain {
         ctx: &Context<'_>,
         #[graphql(desc = "Its id.")] user_secret_id: ID,
     ) -> Result<Option<UserSecret>, Fault> {
-        let secret = ctx.service()?.get(ctx.caller()?, self.target(), &user_secret_id).await?;
+        let secret = ctx.service()?.get(ctx.caller()?, self.target(), Ok(&user_secret_id)).await?;
         Ok(Some(UserSecret(secret)))
     }
 

@@ -3,32 +3,28 @@
 mod call;
 mod negotiation;
 
-use std::{
-    net::SocketAddr,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::sync::Arc;
 
 use async_graphql::{
     Request as GraphQlRequest, Response as GraphQlResponse, Variables,
     parser::types::{ExecutableDocument, OperationType},
 };
 use axum::{
-    extract::{ConnectInfo, Request, State},
-    http::{HeaderValue, Method, StatusCode, header},
+    extract::{Request, State},
+    http::{Method, StatusCode, header},
     response::Response,
 };
 use serde_json::Value;
 
 use super::{UserSecretSchema, document::Documents, error};
 use crate::{
-    audit::{Listener, Origin},
-    auth::Authenticator,
+    audit::Listener,
+    edge::{Edge, Visit, named_domain},
     error::{Code, Error},
     service::Caller,
 };
 use call::Call;
-use negotiation::{GRAPHQL_JSON, accepted, render, trace_id};
+use negotiation::{GRAPHQL_JSON, accepted, render};
 
 const JSON: &str = "application/json";
 
@@ -36,14 +32,10 @@ const JSON: &str = "application/json";
 pub struct GraphQlFace {
     /// The schema.
     pub schema: UserSecretSchema,
-    /// Who may call.
-    pub authenticator: Authenticator,
     /// What a document may ask.
     pub documents: Documents,
-    /// The most bytes of a body.
-    pub body_bytes: usize,
-    /// How long a request may take.
-    pub timeout: Duration,
+    /// What it shares with the other faces.
+    pub edge: Arc<Edge>,
 }
 
 /// A listener's way to the face.
@@ -91,72 +83,22 @@ pub async fn serve(
     State(Entrance { face, listener }): State<Entrance>,
     request: Request,
 ) -> Response {
-    let started = Instant::now();
-    let trace_id = trace_id(request.headers());
+    let mut visit = Visit::begin(&request, listener);
     let accept = accepted(request.headers());
-    let (authorization, origin) = credentials(&request, &trace_id, listener);
-    let authorization = authorization.as_ref().and_then(|value| value.to_str().ok());
-    let mut who = None;
+    let authorization = request.headers().get(header::AUTHORIZATION).cloned();
     // Boxed: the future of a request is large, and moving it is not free.
     let work = Box::pin(async {
-        match face.authenticator.authenticate(authorization, origin).await {
-            Ok(caller) => {
-                who = Some(caller.clone());
-                answer(&face, caller, accept, request).await
-            }
+        match visit.admit(&face.edge, authorization.as_ref()).await {
+            Ok(caller) => answer(&face, caller, accept, request).await,
             Err(error) => Answer::stranger(error),
         }
     });
-    let outcome = tokio::time::timeout(face.timeout, work).await;
-    let mut answer = outcome.unwrap_or_else(|_| {
-        let error = Error::unavailable("the request took too long");
-        Answer::refusal(StatusCode::SERVICE_UNAVAILABLE, error)
-    });
-    let failures = error::settle(&mut answer.response, &trace_id);
-    log(who.as_ref(), &answer, &failures, started.elapsed(), &trace_id);
-    render(answer, accept.unwrap_or(GRAPHQL_JSON), &trace_id)
-}
-
-/// What the caller shows, and where the request comes from.
-fn credentials(
-    request: &Request,
-    trace_id: &str,
-    listener: Listener,
-) -> (Option<HeaderValue>, Origin) {
-    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
-    let origin = Origin {
-        address: peer.map(|ConnectInfo(address)| address.ip()),
-        trace_id: Some(trace_id.into()),
-        listener,
-    };
-    (request.headers().get(header::AUTHORIZATION).cloned(), origin)
-}
-
-/// One line for the request, and one for each cause of a failure.
-fn log(
-    caller: Option<&Caller>,
-    answer: &Answer,
-    failures: &[(Code, String)],
-    elapsed: Duration,
-    trace_id: &str,
-) {
-    for (code, cause) in failures.iter().filter(|(_, cause)| !cause.is_empty()) {
-        if *code == Code::Unauthenticated {
-            tracing::info!(trace_id, code = code.as_str(), cause, "refused");
-        } else {
-            tracing::warn!(trace_id, code = code.as_str(), cause, "failed");
-        }
-    }
-    tracing::info!(
-        trace_id,
-        domain = caller.map(|caller| caller.domain().as_str()),
-        user = caller.and_then(|caller| caller.user()).map(crate::ids::UserId::as_str),
-        role = caller.map_or("NONE", |caller| caller.role().as_str()),
-        operation = answer.operation,
-        outcome = failures.first().map_or("OK", |(code, _)| code.as_str()),
-        elapsed_us = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX),
-        "request"
-    );
+    let outcome = face.edge.within(work).await;
+    let mut answer =
+        outcome.unwrap_or_else(|error| Answer::refusal(StatusCode::SERVICE_UNAVAILABLE, error));
+    let failures = error::settle(&mut answer.response, visit.trace_id());
+    visit.log(answer.operation, &failures);
+    render(answer, accept.unwrap_or(GRAPHQL_JSON), &visit)
 }
 
 async fn answer(
@@ -169,11 +111,9 @@ async fn answer(
         let rule = "The answer can be application/graphql-response+json or application/json.";
         return Answer::refusal(StatusCode::NOT_ACCEPTABLE, Error::malformed(rule));
     }
-    let named = request.headers().get("x-domain-id");
-    // What is not text is kept, to be refused as no domain.
-    let named = NamedDomain(named.map(|v| String::from_utf8_lossy(v.as_bytes()).into_owned()));
+    let named = NamedDomain(named_domain(request.headers(), "x-domain-id"));
     let is_post = request.method() == Method::POST;
-    let call = match Call::read(request, face.body_bytes).await {
+    let call = match Call::read(request, &face.edge).await {
         Ok(call) => call,
         Err((status, error)) => return Answer::refusal(status, error),
     };

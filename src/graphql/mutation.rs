@@ -131,7 +131,7 @@ impl UserSecretMutation {
             expires_at: input.expires_at.map(Into::into),
             idempotency_key: input.idempotency_key,
         };
-        let user_secret = UserSecret(ctx.service()?.create(ctx.caller()?, input).await?);
+        let user_secret = UserSecret(ctx.service()?.create(ctx.caller()?, Ok(input)).await?);
         Ok(CreateUserSecretPayload { user_secret })
     }
 
@@ -151,7 +151,8 @@ impl UserSecretMutation {
             },
             expected_revision: input.expected_revision,
         };
-        let changed = ctx.service()?.update(ctx.caller()?, &input.user_secret_id, change).await?;
+        let changed =
+            ctx.service()?.update(ctx.caller()?, &input.user_secret_id, Ok(change)).await?;
         Ok(UpdateUserSecretPayload { user_secret: UserSecret(changed) })
     }
 
@@ -167,7 +168,7 @@ impl UserSecretMutation {
             expected_version: input.expected_version,
         };
         let changed =
-            ctx.service()?.update_data(ctx.caller()?, &input.user_secret_id, change).await?;
+            ctx.service()?.update_data(ctx.caller()?, &input.user_secret_id, Ok(change)).await?;
         Ok(UpdateUserSecretDataPayload { user_secret: UserSecret(changed) })
     }
 
@@ -179,7 +180,7 @@ impl UserSecretMutation {
     ) -> Result<DeleteUserSecretPayload, Fault> {
         let domain = domain_of(ctx, input.domain_id)?;
         let owner = input.user_id.map(|id| id.0);
-        let input = DeleteInput { id: input.user_secret_id.0, owner, domain };
+        let input = DeleteInput { id: Ok(&input.user_secret_id), owner, domain };
         let id = ctx.service()?.delete(ctx.caller()?, input).await?;
         Ok(DeleteUserSecretPayload { user_secret_id: ID(id.to_string()) })
     }

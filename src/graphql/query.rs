@@ -52,7 +52,7 @@ impl Query {
         ctx: &Context<'_>,
         #[graphql(desc = "Its id.")] user_secret_id: ID,
     ) -> Result<Option<UserSecret>, Fault> {
-        let secret = ctx.service()?.get(ctx.caller()?, Target::Own, &user_secret_id).await?;
+        let secret = ctx.service()?.get(ctx.caller()?, Target::Own, Ok(&user_secret_id)).await?;
         Ok(Some(UserSecret(secret)))
     }
 
@@ -88,7 +88,7 @@ impl Query {
             with_total: ctx.look_ahead().field("totalCount").exists(),
         };
         let query = query.unwrap_or_default().into_query(arguments)?;
-        Ok(ctx.service()?.list(ctx.caller()?, Target::Own, &query).await?.into())
+        Ok(ctx.service()?.list(ctx.caller()?, Target::Own, Ok(query)).await?.into())
     }
 
     /// The data of a secret, in clear. SYSTEM only.
@@ -102,8 +102,10 @@ impl Query {
     ) -> Result<UserSecretData, Fault> {
         let domain = parse_domain(&domain_id)?;
         let version = version.map(DataVersion);
-        let revealed =
-            ctx.service()?.reveal(ctx.caller()?, domain, &user_secret_id, version).await?;
+        let revealed = ctx
+            .service()?
+            .reveal(ctx.caller()?, Some(domain), Ok(&user_secret_id), version)
+            .await?;
         Ok(revealed.into())
     }
 
@@ -126,7 +128,7 @@ impl Query {
         ctx: &Context<'_>,
         #[graphql(desc = "The global id.")] id: ID,
     ) -> Result<Option<Node>, Fault> {
-        let secret = ctx.service()?.get(ctx.caller()?, Target::Own, &id).await?;
+        let secret = ctx.service()?.get(ctx.caller()?, Target::Own, Ok(&id)).await?;
         Ok(Some(Node::UserSecret(UserSecret(secret))))
     }
 }

@@ -5,11 +5,11 @@ use sea_orm::sea_query::{
 };
 use serde_json::Value;
 
-use super::{Cursor, Field, ListQuery};
+use super::{Context, Cursor, Field, ListQuery, Sort, predicate, sort::Term};
 
 /// What `query` looks for, without its window.
-pub fn condition(query: &ListQuery) -> Condition {
-    let mut all = Condition::all();
+pub fn condition(query: &ListQuery, context: Context) -> Condition {
+    let mut all = predicate::filter(&query.filter, context);
     for (field, text) in &query.equal {
         all = all.add(column(field.key()).eq(text.as_str()));
     }
@@ -28,17 +28,15 @@ pub fn condition(query: &ListQuery) -> Condition {
 /// the id where two replicas inserted in the same microsecond. Where null goes is
 /// said only of what may be null: PostgreSQL's indexes have it at the other end.
 pub fn order(query: &ListQuery, reverse: bool) -> Vec<(SimpleExpr, Order, Option<NullOrdering>)> {
-    let nullable = |name| Field::named(name).is_some_and(Field::is_nullable);
-    keys(query)
-        .map(|(name, desc)| {
-            let (order, nulls) = if desc == reverse {
-                (Order::Asc, NullOrdering::First)
-            } else {
-                (Order::Desc, NullOrdering::Last)
-            };
-            (column(name), order, nullable(name).then_some(nulls))
-        })
-        .collect()
+    let turned = |Term { value, desc, nullable }: Term| {
+        let (order, nulls) = if desc == reverse {
+            (Order::Asc, NullOrdering::First)
+        } else {
+            (Order::Desc, NullOrdering::Last)
+        };
+        (value, order, nullable.then_some(nulls))
+    };
+    terms(query).map(turned).collect()
 }
 
 /// The rows that come after `cursor`, in the order or, with `reverse`, against it.
@@ -48,49 +46,55 @@ pub fn order(query: &ListQuery, reverse: bool) -> Vec<(SimpleExpr, Order, Option
 pub fn position_after(query: &ListQuery, cursor: &Cursor, reverse: bool) -> Condition {
     let ties = [Value::from(cursor.position), Value::from(cursor.id.as_str())];
     let values = cursor.values.iter().chain(&ties);
-    let pairs: Vec<_> = keys(query).zip(values).collect();
-    pairs.into_iter().rev().fold(Condition::any(), |rest, ((name, desc), value)| {
-        let here = Condition::any().add_option(beyond(name, value, desc != reverse));
+    let pairs: Vec<_> = terms(query).zip(values).collect();
+    pairs.into_iter().rev().fold(Condition::any(), |rest, (term, value)| {
+        let here = Condition::any().add_option(beyond(&term, value, term.desc != reverse));
         if rest.is_empty() {
             here
         } else {
-            here.add(Condition::all().add(equals(name, value)).add(rest))
+            here.add(Condition::all().add(equals(&term, value)).add(rest))
         }
     })
 }
 
-/// The sort keys and the tie-breaks, and whether each descends.
-fn keys(query: &ListQuery) -> impl Iterator<Item = (&'static str, bool)> {
-    query
-        .sort()
-        .iter()
-        .map(|key| (key.field.key(), key.desc))
-        .chain([("position", false), (Field::UserSecretId.key(), false)])
+/// The columns of the sort keys, and the tie-breaks.
+fn terms(query: &ListQuery) -> impl Iterator<Item = Term> {
+    let ties = ["position", Field::UserSecretId.key()].map(|name| Term {
+        value: column(name),
+        desc: false,
+        nullable: false,
+    });
+    query.sort().iter().flat_map(Sort::terms).chain(ties)
 }
 
 /// Behind `value`, where null comes first; nothing comes behind null when descending.
-fn beyond(name: &str, value: &Value, desc: bool) -> Option<Condition> {
+fn beyond(term: &Term, value: &Value, desc: bool) -> Option<Condition> {
+    let column = || term.value.clone();
     match (bound(value), desc) {
-        (None, false) => Some(Condition::all().add(column(name).is_not_null())),
+        (None, false) => Some(Condition::all().add(column().is_not_null())),
         (None, true) => None,
-        (Some(value), false) => Some(Condition::all().add(column(name).gt(value))),
+        (Some(value), false) => Some(Condition::all().add(column().gt(value))),
         (Some(value), true) => {
-            Some(Condition::any().add(column(name).lt(value)).add(column(name).is_null()))
+            let less = Condition::any().add(column().lt(value));
+            Some(less.add_option(term.nullable.then(|| column().is_null())))
         }
     }
 }
 
-fn equals(name: &str, value: &Value) -> SimpleExpr {
+fn equals(term: &Term, value: &Value) -> SimpleExpr {
+    let column = term.value.clone();
     match bound(value) {
-        None => column(name).is_null(),
-        Some(value) => column(name).eq(value),
+        None => column.is_null(),
+        Some(value) => column.eq(value),
     }
 }
 
 fn bound(value: &Value) -> Option<sea_orm::Value> {
     match value {
         Value::String(text) => Some(text.as_str().into()),
-        Value::Number(number) => number.as_i64().map(Into::into),
+        Value::Number(number) => {
+            number.as_i64().map(Into::into).or_else(|| number.as_f64().map(Into::into))
+        }
         _ => None,
     }
 }

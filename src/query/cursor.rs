@@ -5,7 +5,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{FieldKind, ListQuery};
+use super::ListQuery;
 use crate::auth::Scope;
 
 /// The place of a row: its values of the sort keys, and the tie-breaks.
@@ -14,7 +14,7 @@ pub struct Cursor {
     /// The query that the place belongs to.
     #[serde(rename = "q")]
     fingerprint: Fingerprint,
-    /// A value per sort key.
+    /// A value per column of the sort keys.
     #[serde(rename = "v")]
     pub values: Vec<Value>,
     /// The position in the order of insertion.
@@ -34,8 +34,9 @@ impl Fingerprint {
     pub fn of(scope: &Scope, query: &ListQuery) -> Self {
         let (domain, owner) = (scope.domain(), scope.owner());
         let text = format!(
-            "{domain:?} {owner:?} {:?} {:?} {:?}",
+            "{domain:?} {owner:?} {:?} {:?} {:?} {:?}",
             query.equal,
+            query.filter,
             query.keyword,
             query.sort()
         );
@@ -63,13 +64,16 @@ impl Cursor {
     /// Reads `text` if it is a cursor of this very query.
     pub fn decode(text: &str, fingerprint: &Fingerprint, query: &ListQuery) -> Option<Self> {
         let cursor: Self = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(text).ok()?).ok()?;
-        let keys = query.sort();
+        let keys = query.sort().iter();
+        let columns: Vec<_> =
+            keys.flat_map(|key| (0..key.terms().len()).map(move |index| (key, index))).collect();
         let fits = cursor.fingerprint == *fingerprint
-            && cursor.values.len() == keys.len()
-            && cursor.values.iter().zip(keys).all(|(value, key)| match key.field.kind() {
-                FieldKind::Text => value.is_null() || value.is_string(),
-                FieldKind::Integer => value.is_null() || value.is_i64(),
-            });
+            && cursor.values.len() == columns.len()
+            && cursor
+                .values
+                .iter()
+                .zip(columns)
+                .all(|(value, (key, index))| key.fits(index, value));
         fits.then_some(cursor)
     }
 }

@@ -5,6 +5,8 @@
 pub enum Field {
     /// Its id.
     UserSecretId,
+    /// Its tenant.
+    DomainId,
     /// Its owner.
     UserId,
     /// Its name.
@@ -30,14 +32,17 @@ pub enum Field {
 pub enum FieldKind {
     /// By code point.
     Text,
-    /// As integers; times are microseconds.
+    /// As integers.
     Integer,
+    /// As moments: stored in microseconds, and told in whole milliseconds.
+    Time,
 }
 
 impl Field {
     /// All fields.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::UserSecretId,
+        Self::DomainId,
         Self::UserId,
         Self::Name,
         Self::SchemaId,
@@ -58,6 +63,7 @@ impl Field {
     pub const fn key(self) -> &'static str {
         match self {
             Self::UserSecretId => "user_secret_id",
+            Self::DomainId => "domain_id",
             Self::UserId => "user_id",
             Self::Name => "name",
             Self::SchemaId => "schema_id",
@@ -78,14 +84,14 @@ impl Field {
     /// How its values compare.
     pub const fn kind(self) -> FieldKind {
         match self {
-            Self::UserSecretId | Self::UserId | Self::Name | Self::SchemaId | Self::Provider => {
-                FieldKind::Text
-            }
-            Self::Version
-            | Self::Revision
-            | Self::ExpiresAt
-            | Self::CreatedAt
-            | Self::UpdatedAt => FieldKind::Integer,
+            Self::UserSecretId
+            | Self::DomainId
+            | Self::UserId
+            | Self::Name
+            | Self::SchemaId
+            | Self::Provider => FieldKind::Text,
+            Self::Version | Self::Revision => FieldKind::Integer,
+            Self::ExpiresAt | Self::CreatedAt | Self::UpdatedAt => FieldKind::Time,
         }
     }
 }

@@ -8,6 +8,7 @@ use crate::{
     crypto::Plaintext,
     error::{Error, Result},
     ids::{DataVersion, DomainId},
+    query::check_tags,
     store::Change,
 };
 
@@ -61,9 +62,9 @@ pub struct UpdateDataInput {
 }
 
 /// A deletion as it was asked for.
-pub struct DeleteInput {
+pub struct DeleteInput<'r> {
     /// The secret.
-    pub id: String,
+    pub id: Result<&'r str>,
     /// Its owner, if named.
     pub owner: Option<String>,
     /// Its domain, if named.
@@ -170,6 +171,7 @@ fn data(value: Value, limits: &DataLimits) -> Result<Plaintext> {
 
 fn tags(value: Value, limits: &DataLimits) -> Result<Map<String, Value>> {
     let value = trimmed(value);
+    check_characters(&value)?;
     check_tags(&value)?;
     let Value::Object(tags) = value else {
         return Err(Error::invalid("tags", "must be a JSON object"));
@@ -197,7 +199,7 @@ fn trimmed(value: Value) -> Value {
 }
 
 /// Refuses what PostgreSQL's JSON cannot hold, and keys that look like operators, at any depth.
-fn check_tags(value: &Value) -> Result<()> {
+fn check_characters(value: &Value) -> Result<()> {
     match value {
         Value::String(text) if text.contains('\0') => {
             Err(Error::invalid("tags", "must not contain NUL characters"))
@@ -206,9 +208,9 @@ fn check_tags(value: &Value) -> Result<()> {
             if key.starts_with('$') || key.contains('\0') {
                 return Err(Error::invalid("tags", "a key must not begin with $ or contain NUL"));
             }
-            check_tags(value)
+            check_characters(value)
         }),
-        Value::Array(items) => items.iter().try_for_each(check_tags),
+        Value::Array(items) => items.iter().try_for_each(check_characters),
         _ => Ok(()),
     }
 }

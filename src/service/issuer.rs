@@ -2,7 +2,7 @@
 
 use super::{Caller, RegisteredIssuer, Registration, Role, Target};
 use crate::{
-    auth::{Directory, Gate, Intent, Verb},
+    auth::{Directory, Gate, Intent, Verb, is_iss},
     clock::{Clock, Timestamp},
     error::{Error, Result},
     ids::DomainId,
@@ -31,8 +31,8 @@ pub struct IssuerLimits {
 /// The most bytes of a token's id.
 const MAX_TOKEN_ID: usize = 255;
 
-/// A token is accepted for so long after its end.
-const LEEWAY_MICROS: i64 = 60_000_000;
+/// A revocation outlives its token by so much: a token is accepted for a minute after its end, by clocks that differ.
+const GRACE_MICROS: i64 = 300_000_000;
 
 impl IssuerService {
     /// A service on these parts.
@@ -81,6 +81,9 @@ impl IssuerService {
         let intent = Intent::about(Verb::RemoveIssuer, iss);
         self.gate
             .run(caller, intent, within(domain), async |scope| {
+                if !is_iss(iss) {
+                    return Err(Error::absent("issuer"));
+                }
                 let removed = self.store.remove_issuer(scope, iss).await;
                 self.directory.forget(scope.domain(), Some(iss)).await;
                 removed
@@ -106,14 +109,15 @@ impl IssuerService {
                     let rule = "must have 1 to 255 bytes, none for control";
                     return Err(Error::invalid("tokenId", rule));
                 }
-                if expires_at.is_some_and(|moment| moment <= self.clock.now()) {
-                    return Err(Error::invalid("expiresAt", "must lie in the future"));
+                let until = expires_at.map(|moment| {
+                    Timestamp::from_micros(moment.as_micros().saturating_add(GRACE_MICROS))
+                });
+                if until.is_some_and(|moment| moment <= self.clock.now()) {
+                    return Err(Error::invalid("expiresAt", "must not lie in the past"));
                 }
                 let revocation = Revocation {
                     token_id: token_id.to_owned(),
-                    expires_at: expires_at.map(|moment| {
-                        Timestamp::from_micros(moment.as_micros().saturating_add(LEEWAY_MICROS))
-                    }),
+                    expires_at: until,
                     binds_systems: caller.role() == Role::System,
                 };
                 let revoked =

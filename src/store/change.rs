@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use super::{
     Store, UserSecret,
     domain::is_stored,
+    tags::replace_tags,
     user_secret::{find_row_to_change, select_in, visible},
 };
 use crate::{
@@ -75,6 +76,9 @@ impl Store {
                 }
                 if let Some(expires_at) = change.expires_at {
                     row.expires_at = expires_at.map(Timestamp::as_micros);
+                }
+                if row.tags != before.tags {
+                    replace_tags(transaction, &row).await?;
                 }
                 if row != before {
                     row = write_row(transaction, row, now).await?;

@@ -1,6 +1,6 @@
 //! Storing a new secret.
 
-use ::entity::{audit_event, user_secret, user_secret_version};
+use ::entity::{audit_event, user_secret, user_secret_tag, user_secret_version};
 use sea_orm::{
     ColumnTrait as _, ConnectionTrait, EntityTrait as _, IntoActiveModel as _, QueryFilter as _,
     sea_query::OnConflict,
@@ -14,6 +14,7 @@ use super::{
     change::{search_text, version_row},
     domain::is_stored,
     find::place,
+    tags::insert_tags,
     user_secret::select_in,
 };
 use crate::{
@@ -167,8 +168,10 @@ async fn one_statement(lane: &mut Lane, jobs: &[Newcomer]) -> Result<Vec<Fate>> 
     }
     let events: EventArrays = jobs.iter().map(|job| job.event.as_ref()).collect();
     let call = sqlx::query(
-        "SELECT * FROM usersecret_create($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16,
-            $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30)",
+        "SELECT c.place, c.outcome, CASE WHEN c.outcome = 'created' AND ($18::text[])[c.place] IS NOT NULL
+            THEN usersecret_tag(($1::text[])[c.place], ($2::text[])[c.place], ($18::text[])[c.place]::jsonb) END
+        FROM usersecret_create($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16,
+            $17, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31) c",
     )
     .bind(column(jobs, |job| job.domain.as_str()))
     .bind(column(jobs, |job| job.id.as_str()))
@@ -186,7 +189,8 @@ async fn one_statement(lane: &mut Lane, jobs: &[Newcomer]) -> Result<Vec<Fate>> 
     .bind(column(jobs, |job| job.kek.blob.as_slice()))
     .bind(column(jobs, |job| job.kek.binding.as_slice()))
     .bind(column(jobs, |job| &job.envelope.dek()[..]))
-    .bind(column(jobs, |job| job.envelope.document()));
+    .bind(column(jobs, |job| job.envelope.document()))
+    .bind(column(jobs, |job| tags_as_json(&job.row)));
     let rows = lane.rows(events.bind(call)).await?;
     let mut fates: Vec<Option<Fate>> = jobs.iter().map(|_| None).collect();
     for row in rows {
@@ -201,6 +205,12 @@ async fn one_statement(lane: &mut Lane, jobs: &[Newcomer]) -> Result<Vec<Fate>> 
     }
     let fates: Option<Vec<Fate>> = fates.into_iter().collect();
     fates.ok_or_else(|| Error::internal("a creation without an outcome"))
+}
+
+/// The rows of the tags; nothing when there are none.
+fn tags_as_json(row: &user_secret::Model) -> Option<String> {
+    let rows = user_secret_tag::rows(&row.domain_id, &row.user_secret_id, &row.tags);
+    (!rows.is_empty()).then(|| serde_json::to_string(&rows).unwrap_or_default())
 }
 
 async fn one_transaction(lane: &Lane, jobs: &[Newcomer]) -> Result<Vec<Fate>> {
@@ -231,6 +241,7 @@ async fn insert(transaction: &impl ConnectionTrait, job: &Newcomer) -> Result<Fa
         .exec_without_returning(transaction)
         .await
         .map_err(failed)?;
+    insert_tags(transaction, &job.row).await?;
     if let Some(event) = &job.event {
         audit_event::Entity::insert(event.row().clone().into_active_model())
             .exec_without_returning(transaction)

@@ -73,6 +73,7 @@ impl Store {
         let replace = OnConflict::columns(key).update_column(issuer::Column::Settings).to_owned();
         self.change(scope, scope.event(), move |transaction| {
             Box::pin(async move {
+                note_change(transaction, within.domain(), clock).await?;
                 let stored = issuer::Entity::insert(row)
                     .on_conflict(replace)
                     .exec_with_returning(transaction)
@@ -91,7 +92,6 @@ impl Store {
                     let rule = format!("a domain may register at most {most}");
                     return Err(Error::exhausted("limits.issuers", &rule));
                 }
-                note_change(transaction, within.domain(), clock).await?;
                 stored.try_into()
             })
         })
@@ -103,6 +103,7 @@ impl Store {
         let (within, iss, clock) = (scope.clone(), iss.to_owned(), self.database.engine().now());
         self.change(scope, scope.event(), move |transaction| {
             Box::pin(async move {
+                note_change(transaction, within.domain(), clock).await?;
                 #[expect(clippy::disallowed_methods, reason = "the domain is the scope's")]
                 let removed = issuer::Entity::delete_many()
                     .filter(issuer::Column::DomainId.eq(within.domain().as_str()))
@@ -113,19 +114,21 @@ impl Store {
                 if removed.rows_affected == 0 {
                     return Err(Error::absent("issuer"));
                 }
-                note_change(transaction, within.domain(), clock).await
+                Ok(())
             })
         })
         .await
     }
 
-    /// Stores a revocation, and drops those of the domain that have expired; it may have `most` at a time.
+    /// Stores a revocation, and drops those of the domain that have expired.
     ///
-    /// Of two for one token the stricter holds.
+    /// It may have `most` at a time from its administrators, and as many from systems, which
+    /// nobody else can use up. Of two for one token the stricter holds.
     pub async fn revoke(&self, scope: &Scope, revocation: Revocation, most: u32) -> Result<()> {
         use revoked_token::Column::{BindsSystems, DomainId, ExpiresAt, TokenId};
         let (within, clock, now) =
             (scope.clone(), self.database.engine().now(), self.now().as_micros());
+        let binds_systems = revocation.binds_systems;
         let row = revoked_token::ActiveModel {
             domain_id: Set(scope.domain().to_string()),
             token_id: Set(revocation.token_id),
@@ -149,6 +152,7 @@ impl Store {
             .to_owned();
         self.change(scope, scope.event(), move |transaction| {
             Box::pin(async move {
+                note_change(transaction, within.domain(), clock).await?;
                 let own = Condition::all().add(DomainId.eq(within.domain().as_str()));
                 #[expect(clippy::disallowed_methods, reason = "the domain is the scope's")]
                 revoked_token::Entity::delete_many()
@@ -164,7 +168,7 @@ impl Store {
                     .map_err(failed)?;
                 #[expect(clippy::disallowed_methods, reason = "the domain is the scope's")]
                 let count = revoked_token::Entity::find()
-                    .filter(own)
+                    .filter(own.add(BindsSystems.eq(binds_systems)))
                     .count(transaction)
                     .await
                     .map_err(failed)?;
@@ -172,7 +176,7 @@ impl Store {
                     let rule = format!("a domain may have {most} revoked tokens that live");
                     return Err(Error::exhausted("limits.revoked_tokens", &rule));
                 }
-                note_change(transaction, within.domain(), clock).await
+                Ok(())
             })
         })
         .await
@@ -181,7 +185,7 @@ impl Store {
 
 /// Writes down that every replica must forget what it remembers of `domain`.
 ///
-/// Last in its transaction: replicas look back only so far.
+/// First in its transaction, so that changes of one domain wait for each other and their limits hold.
 async fn note_change(
     transaction: &DatabaseTransaction,
     domain: &DomainId,
@@ -191,7 +195,7 @@ async fn note_change(
     let place = if backend == DbBackend::Postgres { "$1" } else { "?" };
     let note = format!(
         "INSERT INTO domain_changes (domain_id, changed_at) VALUES ({place}, {clock})
-        ON CONFLICT (domain_id) DO UPDATE SET changed_at = excluded.changed_at"
+        ON CONFLICT (domain_id) DO UPDATE SET changed_at = {clock}"
     );
     let note = Statement::from_sql_and_values(backend, note, [domain.as_str().into()]);
     transaction.execute_raw(note).await.map_err(failed).map(|_| ())

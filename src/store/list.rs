@@ -10,9 +10,9 @@ use serde_json::Value;
 use super::{Store, UserSecret, user_secret::select_in};
 use crate::{
     auth::Scope,
-    database::failed,
+    database::{Engine, failed},
     error::{Error, Result},
-    query::{self, Cursor, Field, Fingerprint, ListQuery, Window},
+    query::{self, Context, Cursor, Dialect, Field, Fingerprint, ListQuery, Sort, Window},
 };
 
 /// A secret and its place in the list.
@@ -41,7 +41,12 @@ impl Store {
     /// The page of `query` among the secrets of `scope`.
     pub async fn page(&self, scope: &Scope, query: &ListQuery) -> Result<Page> {
         let snapshot = self.database.begin_read(scope.domain()).await?;
-        let matching = select_in(scope).filter(query::condition(query));
+        let dialect = match self.database.engine() {
+            Engine::Sqlite { .. } => Dialect::Sqlite,
+            Engine::Postgres(_) => Dialect::Postgres,
+        };
+        let context = Context { dialect, now: self.now() };
+        let matching = select_in(scope).filter(query::condition(query, context));
         let total = if query.with_total {
             Some(matching.clone().count(&snapshot).await.map_err(failed)?)
         } else {
@@ -146,13 +151,15 @@ fn read_cursor(
 }
 
 fn cursor_of(row: &user_secret::Model, fingerprint: &Fingerprint, query: &ListQuery) -> String {
-    let values = query.sort().iter().map(|key| value_of(row, key.field)).collect();
+    let values = |key: &Sort| key.values(&row.tags, |field| value_of(row, field));
+    let values = query.sort().iter().flat_map(values).collect();
     Cursor::new(fingerprint.clone(), values, row.position, row.user_secret_id.clone()).encode()
 }
 
 fn value_of(row: &user_secret::Model, field: Field) -> Value {
     match field {
         Field::UserSecretId => row.user_secret_id.as_str().into(),
+        Field::DomainId => row.domain_id.as_str().into(),
         Field::UserId => row.user_id.as_str().into(),
         Field::Name => row.name.as_str().into(),
         Field::SchemaId => row.schema_id.as_deref().into(),

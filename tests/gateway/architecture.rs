@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 /// A room, and the rooms that it may name; `error`, `ids` and `clock` are open to all.
-const TABLE: [(&str, &[&str]); 13] = [
+const TABLE: [(&str, &[&str]); 17] = [
     ("audit", &["database", "hsm"]),
     ("auth", &["audit", "database"]),
     ("crypto", &["auth", "hsm"]),
@@ -12,7 +12,11 @@ const TABLE: [(&str, &[&str]); 13] = [
     ("query", &["auth"]),
     ("store", &["audit", "auth", "crypto", "database", "query"]),
     ("service", &["auth", "crypto", "query", "store"]),
-    ("graphql", &["audit", "auth", "query", "service"]),
+    ("edge", &["audit", "auth"]),
+    ("graphql", &["audit", "edge", "query", "service"]),
+    ("api", &["audit", "edge", "query", "service"]),
+    ("rest", &["api", "edge"]),
+    ("grpc", &["api", "edge"]),
     ("server", &["app", "config", "tls"]),
     ("tls", &[]),
     ("config", &["audit", "auth", "database", "hsm", "tls"]),
@@ -20,13 +24,19 @@ const TABLE: [(&str, &[&str]); 13] = [
 ];
 
 /// What only some rooms may name outside the crate.
-const OUTSIDE: [(&str, &[&str]); 8] = [
+const OUTSIDE: [(&str, &[&str]); 14] = [
     ("cryptoki", &["hsm"]),
     ("async_graphql", &["graphql"]),
-    ("axum", &["graphql", "app", "server"]),
+    ("axum", &["api", "app", "edge", "graphql", "grpc", "rest", "server"]),
+    ("prost", &["api", "grpc", "rest"]),
+    ("prost_reflect", &["rest"]),
+    ("prost_types", &["api", "rest"]),
+    ("tonic", &["grpc"]),
+    ("tonic_health", &["grpc"]),
+    ("tonic_reflection", &["grpc"]),
     ("axum_server", &["server", "tls"]),
     ("rustls", &["tls"]),
-    ("entity", &["audit", "auth", "store"]),
+    ("entity", &["audit", "auth", "query", "store"]),
     ("migration", &["database"]),
     ("reqwest", &["auth"]),
 ];

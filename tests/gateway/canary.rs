@@ -8,7 +8,10 @@ use std::{
 
 use serde_json::json;
 
-use crate::support::{Client, TestApp, found_in};
+use crate::{
+    faces::kit::{Grpc, Rest},
+    support::{Client, TestApp, found_in},
+};
 
 const CANARY: &str = "canary-4f1e8c";
 
@@ -56,7 +59,34 @@ async fn misplaced(ann: &Client) -> Vec<String> {
     for error in &errors {
         assert_ne!(error.code(), "OK", "{}", error.text);
     }
-    errors.into_iter().map(|error| error.text).collect()
+    let mut texts: Vec<_> = errors.into_iter().map(|error| error.text).collect();
+    let (grpc, rest) = (Grpc::of(ann).await, Rest::of(ann));
+    let data = json!({ CANARY: CANARY, "deep": [{ "a": CANARY }] });
+    for (method, request, good) in [
+        ("create", json!({ "name": "x", "data": data }), true),
+        ("create", json!({ "name": "", "data": data }), false),
+        ("create", json!({ "name": "x", "data": data, "schema_id": "s".repeat(41) }), false),
+        ("create", json!({ "name": "x", "data": data, "tags": { "$a": CANARY } }), false),
+        ("update_data", json!({ "user_secret_id": CANARY, "data": data }), false),
+        ("get", json!({ "user_secret_id": CANARY }), false),
+        ("list", json!({ "query": { "filter": [{ "k": "name", "v": CANARY }] } }), false),
+    ] {
+        for told in [grpc.call(method, &request).await, rest.call(method, &request).await] {
+            assert_eq!(told.code == "OK", good, "{told:?}");
+            texts.push(told.message);
+        }
+    }
+    for request in [
+        json!({ "name": "x", "data": CANARY }),
+        json!({ "name": "x", "data": { "a": 1 }, CANARY: CANARY }),
+        json!({ "name": [CANARY] }),
+        json!(CANARY),
+    ] {
+        let told = rest.call("create", &request).await;
+        assert_eq!(told.status, tonic::Code::InvalidArgument);
+        texts.push(told.message);
+    }
+    texts
 }
 
 /// The program itself, at its most talkative: made once, started twice, and silent about secrets.
@@ -94,9 +124,13 @@ async fn dev_keeps_its_data_and_logs_no_secret() {
         let token = String::from_utf8(minted).unwrap().trim().to_owned();
         let ann = Client { url, token: Some(token) };
         let count = ann.gql("{ userSecrets { totalCount } }", json!({})).await;
-        assert_eq!(count.at("/data/userSecrets/totalCount"), round);
+        assert_eq!(count.at("/data/userSecrets/totalCount"), round * 3);
         misplaced(&ann).await;
         assert!(Command::new("kill").arg(server.id().to_string()).status().unwrap().success());
+        // Not `wait` at once: the client's end of a connection lives on this thread, and must hear that it ends.
+        while server.try_wait().unwrap().is_none() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
         assert!(server.wait().unwrap().success());
     }
     assert!(run(&["hsm", "doctor"]).status.success());

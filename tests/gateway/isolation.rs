@@ -60,7 +60,7 @@ const OPERATIONS: [(&str, &str); 19] = [
     ),
 ];
 
-fn callers(app: &TestApp) -> Vec<(&'static str, Client)> {
+pub fn callers(app: &TestApp) -> Vec<(&'static str, Client)> {
     let scoped = |scope: &str| {
         let mut claims = app.claims("acme", "ann", "USER");
         claims["scope"] = json!(scope);

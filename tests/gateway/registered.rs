@@ -1,6 +1,6 @@
 //! Domains that bring their own issuers, and tokens that are revoked.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{Json, Router, response::Redirect, routing::get};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, jwk::Jwk};
@@ -227,6 +227,19 @@ async fn what_breaks_a_rule_is_not_registered() {
         assert_eq!(answer.code(), code, "{}", answer.text);
         assert_eq!(revoke(&boss, json!({ "tokenId": format!("t{n}") })).await.code(), code);
     }
+    // What its administrators revoked, or whoever stole a token of theirs, keeps no system from revoking.
+    let root = admin(&app, "globex");
+    for (n, code) in ["OK", "OK", "RESOURCE_EXHAUSTED"].into_iter().enumerate() {
+        assert_eq!(revoke(&root, json!({ "tokenId": n.to_string() })).await.code(), code);
+    }
+    assert_eq!(revoke(&boss, json!({ "tokenId": "x", "domainId": "globex" })).await.code(), "OK");
+    let nul =
+        boss.gql("mutation { removeIssuer(input: {iss: \"\\u0000\"}) { iss } }", json!({})).await;
+    assert_eq!(nul.code(), "NOT_FOUND");
+    let stranger = app.with_token(Some(
+        app.sign(&with(app.claims("acme", "ann", "USER"), json!({ "iss": "a\u{0}" }))),
+    ));
+    assert_eq!(viewer(&stranger).await.code(), "UNAUTHENTICATED");
     for (input, argument) in [
         (json!({ "tokenId": "" }), "tokenId"),
         (json!({ "tokenId": "x".repeat(256) }), "tokenId"),
@@ -249,12 +262,12 @@ async fn an_address_within_the_installation_is_never_asked() {
     let answer = register(&admin(&app, "acme"), with(provider.registration(), more)).await;
     assert_eq!(answer.code(), "OK", "{}", answer.text);
     assert_eq!(viewer(&provider.client(&app, json!({}))).await.code(), "UNAUTHENTICATED");
-    let nobody = tokio::time::timeout(std::time::Duration::from_millis(200), listener.accept());
+    let nobody = tokio::time::timeout(Duration::from_millis(200), listener.accept());
     assert!(nobody.await.is_err(), "somebody connected");
 }
 
-/// A provider that publishes `keys` over TLS, at the address that is returned.
-async fn published(pair: &Pair, keys: Value) -> String {
+/// A provider that publishes `keys` over TLS, slowly, at the address that is returned.
+async fn published(pair: &Pair, keys: Value, delay: Duration) -> String {
     let der = |text: &str| pem::parse(text).unwrap().into_contents();
     let chain = vec![der(&pair.cert).into()];
     let key = PrivateKeyDer::try_from(der(&pair.key)).unwrap();
@@ -269,9 +282,13 @@ async fn published(pair: &Pair, keys: Value) -> String {
     listener.set_nonblocking(true).unwrap();
     let url = format!("https://{}", listener.local_addr().unwrap());
     let tls = axum_server::tls_rustls::RustlsConfig::from_config(Arc::new(config));
-    let router = Router::new()
-        .route("/moved", get(async || Redirect::temporary("/jwks")))
-        .route("/jwks", get(move || async move { Json(keys) }));
+    let router = Router::new().route("/moved", get(async || Redirect::temporary("/jwks"))).route(
+        "/jwks",
+        get(move || async move {
+            tokio::time::sleep(delay).await;
+            Json(keys)
+        }),
+    );
     let server = axum_server::from_tcp_rustls(listener, tls).unwrap();
     tokio::spawn(server.serve(router.into_make_service()));
     url
@@ -285,7 +302,7 @@ async fn keys_are_fetched_where_the_operator_allows_it() {
     let open = "[auth]\njwks_networks = [\"127.0.0.0/8\"]\njwks_pause_ms = 1\n";
     let trusting = format!("{open}ca_file = {:?}\n", file.display().to_string());
     let provider = Provider::new();
-    let url = published(&ca.server(), provider.jwks()).await;
+    let url = published(&ca.server(), provider.jwks(), Duration::ZERO).await;
     for (toml, path, code) in [
         (open, "/jwks", "UNAUTHENTICATED"),
         (&trusting, "/moved", "UNAUTHENTICATED"),
@@ -373,4 +390,81 @@ async fn a_revoked_token_is_refused_alone() {
     app.sql(&[old]).await;
     assert_eq!(revoke(&root, json!({ "tokenId": "c" })).await.code(), "OK");
     assert_eq!(app.database.value::<i64>("SELECT count(*) FROM revoked_tokens").await, 2);
+}
+
+#[tokio::test]
+async fn who_was_removed_while_the_keys_were_fetched_is_refused() {
+    let (ca, files) = (Ca::new("inside"), tempfile::tempdir().unwrap());
+    let file = files.path().join("ca.pem");
+    std::fs::write(&file, &ca.pem).unwrap();
+    let open = format!(
+        "[auth]\njwks_networks = [\"127.0.0.0/8\"]\nca_file = {:?}\n",
+        file.display().to_string()
+    );
+    let app = TestApp::with(Seams::default(), &open).await;
+    let provider = Provider::new();
+    let url = published(&ca.server(), provider.jwks(), Duration::from_millis(1500)).await;
+    let more = json!({ "jwks": null, "jwksUrl": format!("{url}/jwks") });
+    let root = admin(&app, "acme");
+    assert_eq!(register(&root, with(provider.registration(), more)).await.code(), "OK");
+    let (eve, system) = (provider.client(&app, json!({})), app.system());
+    let (seen, removed) = tokio::join!(viewer(&eve), async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        remove(&system, json!({ "iss": ISS, "domainId": "acme" })).await
+    });
+    assert_eq!((seen.code(), removed.code()), ("UNAUTHENTICATED", "OK"));
+    assert_eq!(viewer(&eve).await.code(), "UNAUTHENTICATED");
+}
+
+#[tokio::test]
+async fn a_row_that_somebody_wrote_makes_no_system() {
+    let app = TestApp::start().await;
+    let id = app.user("ann").create("aws").await;
+    let provider = Provider::new();
+    assert_eq!(
+        register(&app.system(), with(provider.registration(), json!({ "domainId": "acme" })))
+            .await
+            .code(),
+        "OK"
+    );
+    let system = provider.client(&app, json!({ "role": "SYSTEM" }));
+    let forged =
+        "UPDATE issuers SET settings = replace(settings, '\"USER\"', '\"SYSTEM\"')".to_owned();
+    app.sql(&[forged]).await;
+    let there = app.replica().await;
+    for app in [&app, &there] {
+        let system = app.with_token(system.token.clone());
+        assert_eq!(system.reveal("acme", &id, None).await.code(), "UNAUTHENTICATED");
+    }
+    // Nor does what cannot be read let the wildcard speak again.
+    assert_eq!(viewer(&there.user("ann")).await.code(), "UNAUTHENTICATED");
+}
+
+#[tokio::test]
+async fn a_set_of_many_keys_of_one_name_costs_no_more_than_a_few() {
+    let app = TestApp::start().await;
+    let provider = Provider::new();
+    let named = |key: &EncodingKey| {
+        let mut jwk = Jwk::from_encoding_key(key, Algorithm::ES256).unwrap();
+        jwk.common.key_id = Some("k".to_owned());
+        jwk
+    };
+    let others: Vec<EncodingKey> = (0..4).map(|_| new_key()).collect();
+    let set = |keys: &[&EncodingKey]| json!({ "keys": keys.iter().map(|key| named(key)).collect::<Vec<_>>() });
+    let token = {
+        let claims = json!({ "iss": ISS, "aud": "app", "sub": "eve", "exp": jsonwebtoken::get_current_timestamp() + 600 });
+        let header = Header { kid: Some("k".to_owned()), ..Header::new(Algorithm::ES256) };
+        jsonwebtoken::encode(&header, &claims, &provider.0).unwrap()
+    };
+    let eve = app.with_token(Some(token));
+    let mut keys: Vec<&EncodingKey> = others.iter().collect();
+    keys.insert(3, &provider.0);
+    for (at, code) in [(3, "OK"), (4, "UNAUTHENTICATED")] {
+        let own = keys.iter().position(|key| std::ptr::eq(*key, &provider.0)).unwrap();
+        keys.swap(own, at);
+        let input =
+            with(provider.registration(), json!({ "jwks": set(&keys), "domainId": "acme" }));
+        assert_eq!(register(&app.system(), input).await.code(), "OK");
+        assert_eq!(viewer(&eve).await.code(), code, "the key at {at}");
+    }
 }

@@ -110,6 +110,18 @@ pub fn new_key() -> EncodingKey {
     EncodingKey::from_ec_pem(pem.as_bytes()).unwrap()
 }
 
+/// A key as the original's domains have one.
+pub fn rsa_key() -> EncodingKey {
+    use aws_lc_rs::{
+        encoding::{AsDer as _, Pkcs8V1Der},
+        rsa::{KeyPair, KeySize},
+    };
+    let pair = KeyPair::generate(KeySize::Rsa2048).unwrap();
+    let der: Pkcs8V1Der<'_> = pair.as_der().unwrap();
+    let pem = pem::encode(&pem::Pem::new("PRIVATE KEY", der.as_ref()));
+    EncodingKey::from_rsa_pem(pem.as_bytes()).unwrap()
+}
+
 impl TestApp {
     pub async fn start() -> Self {
         Self::with_seams(Seams::default()).await

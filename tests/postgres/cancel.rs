@@ -87,3 +87,20 @@ async fn a_dropped_read_takes_no_domain_back_to_the_pool() {
     }
     at_rest(&app).await;
 }
+
+/// A BEGIN whose answer nobody waits for must not be the next one's transaction.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_written_after_a_dropped_begin_is_there() {
+    let app = TestApp::start().await;
+    let pool = pool(&app.config, 1).await;
+    let acme = DomainId::parse("acme").unwrap();
+    for n in 0..400_u64 {
+        let _ = tokio::time::timeout(Duration::from_micros(n), pool.begin_read(&acme)).await;
+        let row = format!(
+            "INSERT INTO audit_writers (writer, started_at, seen_at) VALUES ('w{n}', 1, 1)"
+        );
+        pool.reader().execute_unprepared(&row).await.unwrap();
+    }
+    let there = "SELECT count(*) FROM audit_writers WHERE writer LIKE 'w%' AND started_at = 1";
+    assert_eq!(app.database.value::<i64>(there).await, 400);
+}

@@ -17,7 +17,7 @@ struct Case {
     verbs: &'static str,
 }
 
-const CASES: [Case; 8] = [
+const CASES: [Case; 9] = [
     Case {
         table: "audit_events",
         row: "(domain_id, event_id, at, writer, role, operation, outcome, count, digest)
@@ -56,6 +56,13 @@ const CASES: [Case; 8] = [
         verbs: "SELECT INSERT UPDATE DELETE",
     },
     Case {
+        table: "user_secret_tags",
+        row: "(domain_id, user_secret_id, path, place, kind)
+            SELECT '{}', user_secret_id, 'new', 7, 'null' FROM user_secrets LIMIT 1",
+        column: "kind",
+        verbs: "SELECT INSERT DELETE",
+    },
+    Case {
         table: "user_secret_versions",
         row: "(domain_id, user_secret_id, version, kek_version, dek, document, created_at)
             SELECT '{}', user_secret_id, 7, 1, 'd', 'd', 1 FROM user_secrets LIMIT 1",
@@ -90,9 +97,10 @@ impl Case {
 async fn two_domains() -> TestApp {
     let app = TestApp::with(Seams::default(), "[audit]\nseal_interval_ms = 20\n").await;
     let (ann, zoe) = (app.user("ann"), app.caller("globex", "zoe", "USER"));
-    ann.create("a").await;
-    ann.create("b").await;
-    zoe.create("z").await;
+    for (client, name) in [(&ann, "a"), (&ann, "b"), (&zoe, "z")] {
+        let input = serde_json::json!({ "name": name, "data": { "a": 1 }, "tags": { "a": [1] } });
+        assert_eq!(client.create_with(input).await.code(), "OK");
+    }
     for domain in ["acme", "globex"] {
         let issuer = format!(
             "mutation {{ registerIssuer(input: {{iss: \"https://{domain}.test\", domainId: \"{domain}\",
@@ -149,7 +157,8 @@ async fn each_verb_reaches_one_domain_and_without_one_none() {
                 let refused = refusal(&here().await, &case.insert(other)).await;
                 let fine = !own.is_empty() && (other == own);
                 // A row that is made from another's finds none, which is as good as a refusal.
-                let nothing = own.is_empty() && table == "user_secret_versions";
+                let nothing =
+                    own.is_empty() && ["user_secret_tags", "user_secret_versions"].contains(&table);
                 assert_eq!(
                     refused.contains("row-level security policy"),
                     !fine && !nothing,
@@ -262,6 +271,13 @@ async fn the_functions_stay_within_each_place_and_end_in_no_domain() {
         assert_eq!(value::<i64>(&transaction, policy).await, 2);
         assert_eq!(domain(&transaction).await, "");
     }
+    let tag = format!(
+        "SELECT usersecret_tag('globex', '{zoe}', '[{{\"path\": \"new\", \"place\": 7, \"kind\": \"null\"}}]')"
+    );
+    let transaction = within(&pool, Some("acme")).await;
+    assert_eq!(value::<i32>(&transaction, &tag).await, 1);
+    assert_eq!(domain(&transaction).await, "");
+    drop(transaction);
     let record =
         "SELECT usersecret_record('{acme,globex,-}', '{e1,e2,e3}', '{1,1,1}', '{w,w,w}', '{u,u,u}',
         '{r,r,r}', '{NULL,NULL,NULL}', '{NULL,NULL,NULL}', '{NULL,NULL,NULL}', '{o,o,o}',

@@ -71,6 +71,7 @@ async fn functions_with_their_owners_rights_tell_no_metadata() {
             "usersecret_policy:false:enable_seqscan=off",
             "usersecret_record:false:enable_seqscan=off",
             "usersecret_reveal:false:enable_seqscan=off",
+            "usersecret_tag:false:",
             &format!("usersecret_unsealed:true:{fixed}"),
         ]
     );

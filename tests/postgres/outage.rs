@@ -100,7 +100,7 @@ async fn a_crash_of_the_server_loses_nothing_that_was_acknowledged() {
         acknowledged.extend(good);
         failed.extend(bad);
     }
-    assert!(acknowledged.len() > 50, "{} were acknowledged", acknowledged.len());
+    assert!(acknowledged.len() > 10, "{} were acknowledged", acknowledged.len());
     assert!(!failed.is_empty(), "the crash was not noticed");
     for (name, id) in &acknowledged {
         let answer = app.system().reveal("acme", id, None).await;
@@ -167,7 +167,7 @@ async fn freeze(name: &str) -> TestApp {
     assert_eq!(ask().await.code(), "OK");
     let lane = format!(
         "SELECT pid::text FROM pg_stat_activity WHERE datname = current_database()
-        AND query LIKE 'SELECT * FROM usersecret_{name}(%'"
+        AND query LIKE 'SELECT %FROM usersecret_{name}($1%' AND pid <> pg_backend_pid()"
     );
     let admin = app.database.connect().await;
     let frozen = Frozen(texts(&admin, &lane).await);

@@ -29,13 +29,14 @@ BEGIN
     EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON issuers TO %I', service);
     EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON revoked_tokens TO %I', service);
     EXECUTE format('GRANT SELECT, INSERT, UPDATE ON domain_changes TO %I', service);
+    EXECUTE format('GRANT SELECT, INSERT, DELETE ON user_secret_tags TO %I', service);
     EXECUTE format('GRANT EXECUTE ON FUNCTION usersecret_unsealed(text, bigint) TO %I', service);
     EXECUTE format('GRANT EXECUTE ON FUNCTION usersecret_home(text) TO %I', service);
     EXECUTE format('GRANT EXECUTE ON FUNCTION usersecret_changed(bigint) TO %I', service);
 
     FOREACH name IN ARRAY ARRAY[
         'domains', 'keks', 'user_secrets', 'user_secret_versions', 'audit_events',
-        'issuers', 'revoked_tokens', 'domain_changes'
+        'issuers', 'revoked_tokens', 'domain_changes', 'user_secret_tags'
     ] LOOP
         IF NOT EXISTS (
             SELECT FROM pg_policies

@@ -35,7 +35,8 @@ BEGIN
 END $$;
 
 -- What a replica must know before it knows a domain, with the owner's rights, hence the fixed search path:
--- to which domain an issuer belongs, and of which domains it must forget what it remembers.
+-- to which domain an issuer belongs, and of which domains it must forget what it remembers. The time of the
+-- statement, unlike that of the clock, may stand in an index's condition.
 DO $$
 BEGIN
     EXECUTE format($f$
@@ -48,7 +49,7 @@ BEGIN
         LANGUAGE sql STABLE SECURITY DEFINER
         SET search_path = pg_catalog, %1$I, pg_temp
         AS 'SELECT domain_id FROM domain_changes
-            WHERE changed_at >= (extract(epoch FROM clock_timestamp()) * 1000000)::bigint - microseconds'
+            WHERE changed_at >= (extract(epoch FROM statement_timestamp()) * 1000000)::bigint - microseconds'
     $f$, current_schema());
 END $$;
 REVOKE EXECUTE ON FUNCTION usersecret_home(text), usersecret_changed(bigint) FROM PUBLIC;

@@ -1,4 +1,4 @@
--- How one secret is found: see m0005_lookup.rs. The index there is the one made last: where PostgreSQL takes a
+-- How one secret is found: see m0006_lookup.rs. The index there is the one made last: where PostgreSQL takes a
 -- domain to have a single secret, all its indexes cost the same and it takes that one, also after a dump was restored,
 -- which makes indexes in the order of their names. Others would be read through the whole domain.
 -- And so that it does not take them for equal, a domain is said to have a hundred secrets, and a user a tenth of them.

@@ -1,16 +1,17 @@
 //! A GraphQL request as it comes over HTTP: a JSON body, or the parameters of a URL.
 
 use axum::{
-    body::{Body, Bytes},
+    body::Bytes,
     extract::{Query, Request},
-    http::{HeaderMap, Method, StatusCode, Uri, header},
+    http::{Method, StatusCode, Uri},
 };
-use http_body_util::BodyExt as _;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{JSON, negotiation::essence};
-use crate::error::{Error, Result};
+use crate::{
+    edge::{Edge, is_json},
+    error::{Error, Result},
+};
 
 /// A request as it lies in the body. Serde refuses a key that stands twice.
 #[derive(Deserialize)]
@@ -24,8 +25,8 @@ pub(super) struct Call {
 }
 
 impl Call {
-    /// Reads the request; a body of more than `most` bytes is refused.
-    pub(super) async fn read(request: Request, most: usize) -> Result<Self, (StatusCode, Error)> {
+    /// Reads the request.
+    pub(super) async fn read(request: Request, edge: &Edge) -> Result<Self, (StatusCode, Error)> {
         let (parts, body) = request.into_parts();
         let bad = |error| (StatusCode::BAD_REQUEST, error);
         if parts.method != Method::POST {
@@ -36,7 +37,7 @@ impl Call {
             return Err((StatusCode::UNSUPPORTED_MEDIA_TYPE, Error::malformed(rule)));
         }
         let bytes =
-            read(body, most).await.map_err(|error| (StatusCode::PAYLOAD_TOO_LARGE, error))?;
+            edge.read(body).await.map_err(|error| (StatusCode::PAYLOAD_TOO_LARGE, error))?;
         from_body(&bytes).map_err(bad)
     }
 }
@@ -68,28 +69,4 @@ fn from_url(uri: &Uri) -> Result<Call> {
         variables,
         _extensions: None,
     })
-}
-
-/// Reads the body. One that is too long is read on for a while, so that the
-/// client comes to read the answer, and is not kept.
-async fn read(mut body: Body, most: usize) -> Result<Bytes> {
-    let rule = format!("a body may have at most {most} bytes");
-    let too_large = || Error::exhausted("limits.body_bytes", &rule);
-    let (mut kept, mut length) = (Vec::new(), 0_usize);
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|_| Error::malformed("The body ended early."))?;
-        let Ok(chunk) = frame.into_data() else { continue };
-        length = length.saturating_add(chunk.len());
-        if length <= most {
-            kept.extend_from_slice(&chunk);
-        } else if length > most.saturating_mul(4) {
-            break;
-        }
-    }
-    if length > most { Err(too_large()) } else { Ok(kept.into()) }
-}
-
-fn is_json(headers: &HeaderMap) -> bool {
-    let given = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    given.is_some_and(|text| essence(text).eq_ignore_ascii_case(JSON))
 }

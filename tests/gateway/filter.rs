@@ -1,0 +1,316 @@
+//! Conditions: the original's cases, and chance against a reference, on either database.
+
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicU64, Ordering},
+};
+
+use serde_json::{Value, json};
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use usersecret::{
+    app::Seams,
+    clock::{Clock, Timestamp},
+    ids::IdSource,
+};
+
+use crate::{
+    reference::{Condition, Row, draw_conditions, draw_rows},
+    support::{Answer, Client, TestApp, on_postgres},
+};
+
+const LIST: &str = "query($q: QueryInput, $id: ID, $name: String, $schema: String, $provider: String, $n: Int) {
+    userSecrets(query: $q, userSecretId: $id, name: $name, schemaId: $schema, provider: $provider, first: $n) {
+        totalCount nodes { userSecretId } } }";
+
+fn ids(answer: &Answer) -> Vec<String> {
+    let nodes = answer.at("/data/userSecrets/nodes").as_array().unwrap();
+    nodes.iter().map(|node| node["userSecretId"].as_str().unwrap().to_owned()).collect()
+}
+
+/// A service in which secrets get the ids and the times that they are told to.
+struct Told {
+    app: TestApp,
+    id: Arc<AtomicU64>,
+    now: Arc<Mutex<Timestamp>>,
+}
+
+impl Told {
+    async fn start() -> Self {
+        let (id, now) =
+            (Arc::new(AtomicU64::new(0)), Arc::new(Mutex::new(Timestamp::from_micros(0))));
+        let (next, present) = (Arc::clone(&id), Arc::clone(&now));
+        let draw = move || {
+            let [_, _, bits @ ..] = next.load(Ordering::Relaxed).to_be_bytes();
+            bits
+        };
+        let seams = Seams {
+            ids: IdSource::from_fn(draw),
+            clock: Clock::from_fn(move || *present.lock().unwrap()),
+        };
+        Self { app: TestApp::with_seams(seams).await, id, now }
+    }
+
+    fn is(&self, moment: &str) {
+        *self.now.lock().unwrap() = OffsetDateTime::parse(moment, &Rfc3339).unwrap().into();
+    }
+
+    /// Tokens of today are good for as long as anybody tells the service that it is.
+    fn caller(&self, domain: &str, user: &str) -> Client {
+        let mut claims = self.app.claims(domain, user, "USER");
+        claims["exp"] = json!(4_000_000_000_u64);
+        self.app.with_token(Some(self.app.sign(&claims)))
+    }
+
+    async fn create(&self, client: &Client, id: &str, input: Value) {
+        let digits = id.strip_prefix("user-secret-").unwrap();
+        self.id.store(u64::from_str_radix(digits, 16).unwrap(), Ordering::Relaxed);
+        let created = client.create_with(input).await;
+        assert_eq!(created.at("/data/createUserSecret/userSecret/userSecretId"), id);
+    }
+}
+
+/// A query of the original as GraphQL writes it.
+fn translated(query: &Value) -> Value {
+    let conditions = |list: &Value| -> Value {
+        let one = |condition: &Value| {
+            let operator = condition["o"].as_str().unwrap_or("none").to_uppercase();
+            json!({ "key": condition["k"], "value": condition["v"], "operator": operator })
+        };
+        list.as_array().unwrap().iter().map(one).collect()
+    };
+    let mut input = json!({});
+    for (name, value) in query.as_object().unwrap() {
+        match name.as_str() {
+            "filter" => input["filter"] = conditions(value),
+            "filter_or" => input["filterOr"] = conditions(value),
+            name => input[name] = value.clone(),
+        }
+    }
+    // GraphQL's pages end at a hundred.
+    if let Some(limit) = input.pointer_mut("/page/limit") {
+        *limit = json!(limit.as_u64().unwrap().min(100));
+    }
+    input
+}
+
+#[tokio::test]
+async fn the_originals_lists() {
+    let told = Told::start().await;
+    let golden: Value = serde_json::from_str(include_str!("../golden/list.json")).unwrap();
+    for row in golden["rows"].as_array().unwrap() {
+        told.is(row["created_at"].as_str().unwrap());
+        let text = |name: &str| row[name].as_str().unwrap();
+        let client = told.caller(text("domain"), text("user"));
+        let input = json!({ "name": row["name"], "data": { "a": 1 }, "tags": row["tags"], "schemaId": row["schema_id"] });
+        told.create(&client, text("id"), input).await;
+        // Nothing gives a secret its provider yet.
+        if let Some(provider) = row["provider"].as_str() {
+            let id = text("id");
+            let set = format!(
+                "UPDATE user_secrets SET provider = '{provider}', search_text = search_text || '{provider}' WHERE user_secret_id = '{id}'"
+            );
+            told.app.sql(&[set]).await;
+        }
+    }
+    told.is("2026-01-01T00:00:00Z");
+    let mut wrong = Vec::new();
+    let cases = golden["cases"].as_array().unwrap();
+    for case in cases {
+        let client = told.caller(case["domain"].as_str().unwrap(), case["user"].as_str().unwrap());
+        let query = translated(&case["query"]);
+        let first = if query.get("page").is_some() { json!(null) } else { json!(100) };
+        let variables = json!({ "q": query, "id": case["user_secret_id"], "name": case["name"],
+            "schema": case["schema_id"], "provider": case["provider"], "n": first });
+        let answer = client.gql(LIST, variables).await;
+        let fine = if case["error"] == true {
+            answer.code() == "INVALID_ARGUMENT"
+        } else {
+            answer.code() == "OK"
+                && json!(ids(&answer)) == case["ids"]
+                && answer.at("/data/userSecrets/totalCount") == &case["total"]
+        };
+        if !fine {
+            wrong.push(format!("{}: {}", case["case"], answer.text));
+        }
+    }
+    assert!(cases.len() > 80);
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// How many queries chance draws; more of them in a longer campaign.
+fn queries() -> usize {
+    std::env::var("FILTER_QUERIES").map_or(2_000, |text| text.parse().unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn chance_finds_no_difference_to_the_reference() {
+    let told = Told::start().await;
+    let client = told.caller("acme", "ann");
+    let rows: Vec<Row> = draw_rows();
+    for row in &rows {
+        told.is(&row.created_at);
+        let input = json!({ "name": row.name, "data": { "a": 1 }, "tags": row.tags, "schemaId": row.schema_id });
+        told.create(&client, &row.id, input).await;
+    }
+    let now = "2024-03-15T10:20:30.123456Z";
+    told.is(now);
+    let (mut found, mut empty) = (0, 0);
+    for (n, (all, any)) in draw_conditions(queries()).into_iter().enumerate() {
+        let holds = |row: &&Row| {
+            all.iter().all(|condition| condition.holds(row, now))
+                && (any.is_empty() || any.iter().any(|condition| condition.holds(row, now)))
+        };
+        let mut expected: Vec<&Row> = rows.iter().filter(holds).collect();
+        expected.sort_by(|a, b| a.name.cmp(&b.name));
+        let expected: Vec<&str> = expected.iter().map(|row| row.id.as_str()).collect();
+        let input = |list: &[Condition]| list.iter().map(Condition::input).collect::<Vec<_>>();
+        let query = json!({ "filter": input(&all), "filterOr": input(&any) });
+        let answer = client.gql(LIST, json!({ "q": query, "n": 100 })).await;
+        assert_eq!(answer.code(), "OK", "query {n}: {query} {}", answer.text);
+        assert_eq!(ids(&answer), expected, "query {n}: {query}");
+        if expected.is_empty() { empty += 1 } else { found += 1 }
+    }
+    let drawn = queries();
+    assert!(found > drawn / 4 && empty > drawn / 20, "{found} found something, {empty} nothing");
+
+    // The same rows in order, page by page and back.
+    for (path, desc) in ["tags.a", "tags.b.0", "tags.env", "tags.a.b"]
+        .iter()
+        .flat_map(|p| [(*p, false), (*p, true)])
+    {
+        let mut expected: Vec<&Row> = rows.iter().collect();
+        expected.sort_by(|a, b| {
+            let order = a.standing(path, desc).partial_cmp(&b.standing(path, desc)).unwrap();
+            if desc { order.reverse() } else { order }
+        });
+        let expected: Vec<&str> = expected.iter().map(|row| row.id.as_str()).collect();
+        let sort = json!({ "sort": [{ "key": path, "desc": desc }] });
+        for backward in [false, true] {
+            let (size, from, cursor) = if backward {
+                ("last", "before", "startCursor")
+            } else {
+                ("first", "after", "endCursor")
+            };
+            let list = format!("query($q: QueryInput, $c: String) {{ userSecrets(query: $q, {size}: 7, {from}: $c) {{
+                nodes {{ userSecretId }} pageInfo {{ {cursor} }} }} }}");
+            let (mut seen, mut at) = (Vec::new(), Value::Null);
+            loop {
+                let answer = client.gql(&list, json!({ "q": sort, "c": at })).await;
+                let mut page = ids(&answer);
+                if page.is_empty() {
+                    break;
+                }
+                at = answer.at(&format!("/data/userSecrets/pageInfo/{cursor}")).clone();
+                if backward {
+                    page.append(&mut seen);
+                    seen = page;
+                } else {
+                    seen.append(&mut page);
+                }
+            }
+            assert_eq!(seen, expected, "{path} desc {desc} backward {backward}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_condition_is_refused_by_its_path() {
+    let app = TestApp::start().await;
+    let ann = app.user("ann");
+    let one = |key: &str, operator: &str, value: Value| json!([{ "key": key, "operator": operator, "value": value }]);
+    for (filter, path) in [
+        (one("bogus", "EQ", json!("x")), "query.filter.0.key"),
+        (one("data", "EQ", json!("x")), "query.filter.0.key"),
+        (one("__raw__", "EQ", json!("x")), "query.filter.0.key"),
+        (one("name__startswith", "EQ", json!("x")), "query.filter.0.key"),
+        (one("tags", "EQ", json!("x")), "query.filter.0.key"),
+        (one("tags.", "EQ", json!("x")), "query.filter.0.key"),
+        (one("tags.a..b", "EQ", json!("x")), "query.filter.0.key"),
+        (one(&format!("tags{}", ".a".repeat(17)), "EQ", json!(1)), "query.filter.0.key"),
+        (one("name", "EQ", json!(["x"])), "query.filter.0.value"),
+        (one("name", "IN", json!("x")), "query.filter.0.value"),
+        (one("name", "EQ", json!({ "$ne": null })), "query.filter.0.value"),
+        (one("name", "IN", json!([["x"]])), "query.filter.0.value"),
+        (one("name", "IN", json!(vec![1; 101])), "query.filter.0.value"),
+        (one("name", "EQ", json!("x".repeat(4097))), "query.filter.0.value"),
+        (one("name", "EQ", json!("a\u{0}b")), "query.filter.0.value"),
+        (one("name", "CONTAIN", json!(3)), "query.filter.0.value"),
+        (one("tags.a", "NOT_CONTAIN", json!(3)), "query.filter.0.value"),
+        (one("tags.a", "NOT_CONTAIN_IN", json!(["x", null])), "query.filter.0.value"),
+        (one("tags.a", "LT", json!({})), "query.filter.0.value"),
+        (one("tags.a", "EXISTS", json!("true")), "query.filter.0.value"),
+        (one("tags.a", "MATCH", json!("x")), "query.filter.0.value"),
+        (one("tags.a", "MATCH", json!({})), "query.filter.0.value"),
+        (one("tags.a", "MATCH", json!({ "b": { "$gt": 1 } })), "query.filter.0.value"),
+        (one("name", "REGEX", json!("(")), "query.filter.0.value"),
+        (one("name", "REGEX", json!("(a)\\1")), "query.filter.0.value"),
+        (one("name", "REGEX", json!(1)), "query.filter.0.value"),
+        (one("name", "REGEX_IN", json!(vec!["a"; 21])), "query.filter.0.value"),
+        (one("created_at", "GT", json!("tomorrow")), "query.filter.0.value"),
+        (one("created_at", "DATETIME_GT", json!("2024-02-30")), "query.filter.0.value"),
+        (one("created_at", "TIMEDIFF_GT", json!("yesterday")), "query.filter.0.value"),
+        (one("created_at", "TIMEDIFF_GT", json!(3)), "query.filter.0.value"),
+        (
+            json!(vec![json!({ "key": "name", "operator": "EXISTS", "value": true }); 51]),
+            "query.filter",
+        ),
+    ] {
+        let answer = ann.gql(LIST, json!({ "q": { "filter": filter } })).await;
+        assert_eq!(answer.code(), "INVALID_ARGUMENT", "{filter}: {}", answer.text);
+        let begins = answer.message().split(':').next().unwrap();
+        assert_eq!(begins, path, "{filter}: {}", answer.text);
+    }
+    let or = json!({ "filterOr": [{ "key": "name", "operator": "EXISTS", "value": true }, { "key": "x", "operator": "EQ" }] });
+    let answer = ann.gql(LIST, json!({ "q": or })).await;
+    assert!(answer.message().starts_with("query.filterOr.1.key: "), "{}", answer.text);
+    // Tags in which there would be too much to look for are not stored.
+    let wide = json!({ "name": "x", "data": { "a": 1 }, "tags": { "list": vec![1; 500] } });
+    let answer = ann.create_with(wide).await;
+    assert!(answer.message().starts_with("tags: must lead to at most"), "{}", answer.text);
+}
+
+#[tokio::test]
+async fn conditions_follow_changes_of_tags() {
+    let app = TestApp::start().await;
+    let ann = app.user("ann");
+    let tagged = |tags: Value| json!({ "name": "x", "data": { "a": 1 }, "tags": tags });
+    let created =
+        ann.create_with(tagged(json!({ "env": "dev", "labels": ["a", { "b": 1 }] }))).await;
+    let id = created.at("/data/createUserSecret/userSecret/userSecretId").clone();
+    let found = async |key: &str, value: Value| {
+        let filter = json!([{ "key": key, "operator": "EQ", "value": value }]);
+        ids(&ann.gql(LIST, json!({ "q": { "filter": filter } })).await).len()
+    };
+    assert_eq!(found("tags.env", json!("dev")).await, 1);
+    assert_eq!(found("tags.labels.b", json!(1)).await, 1);
+    ann.update(json!({ "userSecretId": id, "tags": { "env": "prod" } })).await;
+    assert_eq!(found("tags.env", json!("dev")).await, 0);
+    assert_eq!(found("tags.env", json!("prod")).await, 1);
+    assert_eq!(found("tags.labels.b", json!(1)).await, 0);
+    assert_eq!(ann.delete(json!({ "userSecretId": id })).await.code(), "OK");
+    let left: i64 = app.database.value("SELECT count(*) FROM user_secret_tags").await;
+    assert_eq!(left, 0);
+}
+
+#[tokio::test]
+async fn tags_that_were_there_before_can_be_searched_for() {
+    let app = TestApp::start().await;
+    let ann = app.user("ann");
+    for n in 0..3 {
+        ann.create_with(json!({ "name": "x", "data": { "a": 1 }, "tags": { "n": n } })).await;
+    }
+    // As it was before the migration.
+    let mut before = vec![
+        "DROP TABLE user_secret_tags".to_owned(),
+        "DELETE FROM seaql_migrations WHERE version = 'm0005_tags'".to_owned(),
+    ];
+    if on_postgres() {
+        before.push("DROP FUNCTION usersecret_tag".to_owned());
+    }
+    app.sql(&before).await;
+    let settings = app.config.database.settings().unwrap();
+    usersecret::database::migrate(&settings).await.unwrap();
+    let filter = json!([{ "key": "tags.n", "operator": "GTE", "value": 1 }]);
+    let answer = ann.gql(LIST, json!({ "q": { "filter": filter } })).await;
+    assert_eq!(answer.at("/data/userSecrets/totalCount"), 2);
+}
