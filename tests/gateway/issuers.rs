@@ -92,7 +92,7 @@ const ES256: &str = "algorithms = [\"ES256\"]\naudiences = [\"usersecret\"]";
 async fn published_keys_are_fetched_and_outlive_their_provider() {
     let (provider, slow) = (Provider::start().await, Provider::start().await);
     let toml = format!(
-        "[auth]\njwks_fresh_ms = 100\njwks_pause_ms = 50\n{}{}",
+        "[auth]\njwks_fresh_ms = 100\njwks_pause_ms = 300\n{}{}",
         entry("https://a.test", &format!("jwks_url = {:?}", provider.url), ES256),
         entry("https://b.test", &format!("jwks_url = {:?}", slow.url), ES256),
     );
@@ -106,7 +106,7 @@ async fn published_keys_are_fetched_and_outlive_their_provider() {
     };
     let token =
         |key: &EncodingKey, kid: &str| sign(key, Algorithm::ES256, kid, &claims("https://a.test"));
-    let pause = || tokio::time::sleep(Duration::from_millis(60));
+    let pause = || tokio::time::sleep(Duration::from_millis(320));
 
     // Away, redirected, too long, of a wrong kind: nobody gets in.
     let good = key_set(&[("1", &first, Algorithm::ES256)]);
