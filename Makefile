@@ -73,10 +73,10 @@ cargo-test: ## Tests, on SQLite and on PostgreSQL
 	CI=true INSTA_UPDATE=no scripts/postgres.sh run cargo test --workspace --locked
 	CI=true INSTA_UPDATE=no TEST_DATABASE=postgres scripts/postgres.sh run cargo test --workspace --locked --test gateway
 
+# By the program that the tests were built with: alone it has other features, and would be built again.
 schema: ## schema.graphql is what the service serves
 	$(step)
 	@mkdir -p target
-	# The program that the tests were built with: alone it has other features, and would be built again.
 	cargo test --workspace --locked --quiet --no-run --test gateway
 	"$${CARGO_TARGET_DIR:-target}/debug/usersecret" schema >target/schema.graphql
 	@diff -u schema.graphql target/schema.graphql || { \
