@@ -68,6 +68,7 @@ impl Pattern {
     }
 }
 
+const NUL: &str = "must not have a set that is empty, nor look for NUL";
 const TOO_LARGE: &str = "must be a simpler regular expression";
 
 #[derive(Clone, Copy)]
@@ -90,6 +91,9 @@ impl Writer {
             HirKind::Empty => self.text.push_str("(?:)"),
             HirKind::Literal(literal) => {
                 let text = std::str::from_utf8(&literal.0).map_err(|_| "must be of characters")?;
+                if text.contains('\0') {
+                    return Err(NUL);
+                }
                 text.chars().for_each(|c| self.character(c));
             }
             HirKind::Class(class) => self.class(class)?,
@@ -146,12 +150,12 @@ impl Writer {
 
     fn class(&mut self, class: &Class) -> Result<(), &'static str> {
         let Class::Unicode(class) = class else { return Err("must be of characters") };
-        if class.ranges().is_empty() {
-            return Err("must not have a set that is empty");
+        // No stored text has a NUL, and PostgreSQL's patterns cannot write one.
+        if class.ranges().iter().all(|range| range.end() == '\0') {
+            return Err(NUL);
         }
         self.text.push('[');
         for range in class.ranges() {
-            // No stored text has a NUL, and PostgreSQL's patterns cannot write one.
             let (first, last) = (range.start().max('\u{1}'), range.end());
             if last < first {
                 continue;
@@ -214,6 +218,9 @@ mod tests {
             "[a&&b]",
             "\\w{200}\\w{200}",
             "(?-u:\\xff)",
+            "a\\x00",
+            "[\\x00]",
+            "a\0",
         ] {
             assert!(Pattern::parse(bad).is_err(), "{bad}");
         }

@@ -245,6 +245,8 @@ async fn what_is_no_condition_is_refused_by_its_path() {
         (one("name", "REGEX", json!("(")), "query.filter.0.value"),
         (one("name", "REGEX", json!("(a)\\1")), "query.filter.0.value"),
         (one("name", "REGEX", json!(1)), "query.filter.0.value"),
+        (one("name", "REGEX", json!("\\x00")), "query.filter.0.value"),
+        (one("name", "CONTAIN", json!("a\u{0}")), "query.filter.0.value"),
         (one("name", "REGEX_IN", json!(vec!["a"; 21])), "query.filter.0.value"),
         (one("created_at", "GT", json!("tomorrow")), "query.filter.0.value"),
         (one("created_at", "DATETIME_GT", json!("2024-02-30")), "query.filter.0.value"),
