@@ -20,5 +20,6 @@ pub mod query;
 pub mod rest;
 pub mod server;
 pub mod service;
+pub mod statistics;
 pub mod store;
 pub mod tls;

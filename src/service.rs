@@ -22,6 +22,7 @@ use crate::{
     error::{Code, Error, Result},
     ids::{DataVersion, DomainId, IdSource, KekVersion, UserId, UserSecretId},
     query::ListQuery,
+    statistics::{Outcome, Statistics},
     store::{DataChange, Inserted, NewRow, Store},
 };
 
@@ -149,6 +150,34 @@ impl UserSecretService {
     ) -> Result<Page> {
         self.gate
             .run(caller, Verb::List, target, async |scope| self.store.page(scope, &query?).await)
+            .await
+    }
+
+    /// Secrets of `target` with a list in their tags taken apart.
+    pub async fn list_unwound(
+        &self,
+        caller: &Caller,
+        target: Target,
+        list: Result<Statistics>,
+    ) -> Result<Outcome> {
+        self.gate
+            .run(caller, Verb::List, target, async |scope| {
+                self.store.statistics(scope, list?).await
+            })
+            .await
+    }
+
+    /// What can be said of the secrets of `target` as a whole.
+    pub async fn stat(
+        &self,
+        caller: &Caller,
+        target: Target,
+        statistics: Result<Statistics>,
+    ) -> Result<Outcome> {
+        self.gate
+            .run(caller, Verb::Stat, target, async |scope| {
+                self.store.statistics(scope, statistics?).await
+            })
             .await
     }
 

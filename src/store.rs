@@ -41,6 +41,7 @@ mod find;
 mod issuer;
 mod list;
 mod reveal;
+mod statistics;
 mod tags;
 mod transaction;
 mod user_secret;
@@ -59,6 +60,7 @@ use std::sync::{
 };
 
 use moka::sync::Cache;
+use tokio::sync::Semaphore;
 
 use batch::Batch;
 
@@ -66,9 +68,10 @@ use crate::{
     audit::Trail,
     clock::{Clock, Timestamp},
     crypto::Kek,
-    database::Database,
+    database::{Database, Engine},
     error::Error,
     ids::DomainId,
+    query::{Context, Dialect},
 };
 
 /// The rows of the service, each change with its audit event.
@@ -84,6 +87,7 @@ pub struct Store {
     finds: Batch<find::Find>,
     reveals: Batch<reveal::Reveal>,
     creates: Batch<create::Create>,
+    calculations: Arc<Semaphore>,
 }
 
 /// The most domains whose wrapped KEK is kept; some 300 bytes each.
@@ -101,6 +105,7 @@ impl Store {
             creates: Batch::start(&database, LANES, create::Create { trail: trail.clone() }),
             keks: Cache::new(MAX_KEKS),
             last_position: Arc::new(AtomicI64::new(0)),
+            calculations: Arc::new(Semaphore::new(statistics::AT_ONCE)),
             database,
             clock,
             trail,
@@ -109,6 +114,15 @@ impl Store {
 
     fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// What conditions need to become SQL.
+    fn context(&self) -> Context {
+        let dialect = match self.database.engine() {
+            Engine::Sqlite { .. } => Dialect::Sqlite,
+            Engine::Postgres(_) => Dialect::Postgres,
+        };
+        Context { dialect, now: self.now() }
     }
 
     /// A place in the order of insertion, later than every one before it.

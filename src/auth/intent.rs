@@ -13,6 +13,8 @@ pub enum Verb {
     Get,
     /// Read the metadata of many.
     List,
+    /// Count the secrets, and what their metadata says.
+    Stat,
     /// Change the metadata of one.
     Update,
     /// Replace the data of one.
@@ -75,6 +77,7 @@ impl Verb {
             Self::Create => "UserSecret.create",
             Self::Get => "UserSecret.get",
             Self::List => "UserSecret.list",
+            Self::Stat => "UserSecret.stat",
             Self::Update => "UserSecret.update",
             Self::UpdateData => "UserSecret.update_data",
             Self::Delete => "UserSecret.delete",
@@ -103,6 +106,7 @@ impl Verb {
             | Self::RevokeToken => true,
             Self::Get
             | Self::List
+            | Self::Stat
             | Self::GetDomain
             | Self::ListAuditEvents
             | Self::ListIssuers => false,
@@ -114,6 +118,7 @@ impl Verb {
         match self {
             Self::Get
             | Self::List
+            | Self::Stat
             | Self::GetData
             | Self::GetDomain
             | Self::ListAuditEvents
