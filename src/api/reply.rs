@@ -123,13 +123,16 @@ pub(super) fn unwound(outcome: Outcome, path: &str, shown: &Shown) -> UserSecret
         if let Some(value) = row.pointer_mut(&pointer) {
             *value = Value::Array(vec![value.take()]);
         }
-        let text = |name: &str| row[name].as_str().unwrap_or_default().to_owned();
+        let text = |name| {
+            let text = row.get(name).and_then(Value::as_str);
+            text.unwrap_or_default().to_owned()
+        };
         shown.cut(UserSecretInfo {
             user_secret_id: text("user_secret_id"),
             name: text("name"),
             schema_id: text("schema_id"),
             provider: text("provider"),
-            tags: row["tags"].as_object().cloned().map(to_struct),
+            tags: row.get("tags").and_then(Value::as_object).cloned().map(to_struct),
             domain_id: text("domain_id"),
             user_id: text("user_id"),
             created_at: text("created_at"),
