@@ -28,14 +28,14 @@ fn ids(answer: &Answer) -> Vec<String> {
 }
 
 /// A service in which secrets get the ids and the times that they are told to.
-struct Told {
+pub struct Told {
     app: TestApp,
     id: Arc<AtomicU64>,
     now: Arc<Mutex<Timestamp>>,
 }
 
 impl Told {
-    async fn start() -> Self {
+    pub async fn start() -> Self {
         let (id, now) =
             (Arc::new(AtomicU64::new(0)), Arc::new(Mutex::new(Timestamp::from_micros(0))));
         let (next, present) = (Arc::clone(&id), Arc::clone(&now));
@@ -55,10 +55,18 @@ impl Told {
     }
 
     /// Tokens of today are good for as long as anybody tells the service that it is.
-    fn caller(&self, domain: &str, user: &str) -> Client {
+    pub fn caller(&self, domain: &str, user: &str) -> Client {
         let mut claims = self.app.claims(domain, user, "USER");
         claims["exp"] = json!(4_000_000_000_u64);
         self.app.with_token(Some(self.app.sign(&claims)))
+    }
+
+    pub async fn create_all(&self, client: &Client, rows: &[Row]) {
+        for row in rows {
+            self.is(&row.created_at);
+            let input = json!({ "name": row.name, "data": { "a": 1 }, "tags": row.tags, "schemaId": row.schema_id });
+            self.create(client, &row.id, input).await;
+        }
     }
 
     async fn create(&self, client: &Client, id: &str, input: Value) {
@@ -70,7 +78,7 @@ impl Told {
 }
 
 /// How many queries chance draws; more of them in a longer campaign.
-fn queries() -> usize {
+pub fn queries() -> usize {
     std::env::var("FILTER_QUERIES").map_or(2_000, |text| text.parse().unwrap())
 }
 
@@ -79,11 +87,7 @@ async fn chance_finds_no_difference_to_the_reference() {
     let told = Told::start().await;
     let client = told.caller("acme", "ann");
     let rows: Vec<Row> = draw_rows();
-    for row in &rows {
-        told.is(&row.created_at);
-        let input = json!({ "name": row.name, "data": { "a": 1 }, "tags": row.tags, "schemaId": row.schema_id });
-        told.create(&client, &row.id, input).await;
-    }
+    told.create_all(&client, &rows).await;
     let now = "2024-03-15T10:20:30.123456Z";
     told.is(now);
     let (mut found, mut empty) = (0, 0);
