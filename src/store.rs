@@ -41,6 +41,7 @@ mod find;
 mod issuer;
 mod list;
 mod reveal;
+mod tagged;
 mod tags;
 mod transaction;
 mod user_secret;
