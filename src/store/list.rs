@@ -40,14 +40,17 @@ pub struct Page {
 impl Store {
     /// The page of `query` among the secrets of `scope`.
     pub async fn page(&self, scope: &Scope, query: &ListQuery) -> Result<Page> {
-        let snapshot = self.database.begin_read(scope.domain()).await?;
+        let tagged = Tagged::of(query);
+        let snapshot = match tagged {
+            Some(_) => self.database.begin_walk(scope.domain()).await?,
+            None => self.database.begin_read(scope.domain()).await?,
+        };
         let engine = self.database.engine();
         let dialect = match engine {
             Engine::Sqlite { .. } => Dialect::Sqlite,
             Engine::Postgres(_) => Dialect::Postgres,
         };
         let context = Context { dialect, now: self.now() };
-        let tagged = Tagged::of(query);
         let condition = query::condition(query, tagged.as_ref(), context);
         let matching = select_in(scope).filter(condition);
         let total = if query.with_total {

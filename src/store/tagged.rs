@@ -14,8 +14,10 @@ use crate::{
 
 /// `matching`, read from the rows of `tagged` on, one secret for each.
 ///
-/// The order of reading is spelled out. Where PostgreSQL takes a tag for rare, or has a plan that fits any tag, it
-/// would rather read all secrets, or sort all that have the tag; and SQLite keeps no statistics.
+/// The order of reading is spelled out: where PostgreSQL takes a tag for rare, or has a plan that fits any tag, it
+/// would rather begin with all secrets; and SQLite keeps no statistics. [`Database::begin_walk`] is the other half.
+///
+/// [`Database::begin_walk`]: crate::database::Database::begin_walk
 pub(super) fn page_of(
     tagged: &Tagged,
     scope: &Scope,

@@ -73,16 +73,14 @@ pub(super) async fn fill(
 }
 
 fn statements(size: Size, hex: impl Fn(&str) -> String, json: &str) -> String {
-    // Odd factors: every number below 2^48 gets another.
-    let scattered = |factor: u64| hex(&format!("(n * {factor}) % 281474976710656"));
     let line = if json == "json" { "char(10)" } else { "chr(10)" };
     [
         ("{rows}", size.rows.to_string()),
         ("{domains}", size.domains.to_string()),
         ("{fixed}", size.fixed().to_string()),
         ("{pattern}", PATTERN.to_owned()),
-        ("{id}", scattered(ID)),
-        ("{name}", scattered(274_177_383_037)),
+        ("{id}", hex("id")),
+        ("{name}", hex("name")),
         ("{json}", json.to_owned()),
         ("{line}", line.to_owned()),
     ]
@@ -90,12 +88,10 @@ fn statements(size: Size, hex: impl Fn(&str) -> String, json: &str) -> String {
     .fold(FILL.to_owned(), |text, (name, value)| text.replace(name, &value))
 }
 
-/// What scatters the ids.
-const ID: u64 = 412_316_860_417;
-
-/// The id of secret number `n`.
+/// The id of secret number `n`, as fill.sql makes it.
 pub(super) fn id(n: u64) -> String {
-    format!("user-secret-{:012x}", n.wrapping_mul(ID) % (1 << 48))
+    let spread = n.wrapping_mul(412_316_860_417) % (1 << 48);
+    format!("user-secret-{:012x}", (spread ^ (spread >> 24)).wrapping_mul(31_337) % (1 << 48))
 }
 
 async fn sqlite(file: &Path, statements: &str) -> Result<(), Failure> {

@@ -1,4 +1,4 @@
--- Many secrets after the pattern of a few: the same text on both engines, but for {hex} and the numbers.
+-- Many secrets after the pattern of a few: the same text on both engines, but for a few words.
 --
 -- Number k of a domain belongs to ann when it is below {fixed}, else to big when it is even, else to one of a hundred.
 INSERT INTO domains (domain_id, created_at)
@@ -15,12 +15,21 @@ INSERT INTO user_secrets (domain_id, user_secret_id, user_id, name, schema_id, p
     WITH RECURSIVE numbers (n) AS (
         SELECT CAST(0 AS bigint) UNION ALL SELECT n + 1 FROM numbers WHERE n + 1 < {rows}
     ),
+    -- Odd factors modulo 2^48, and an exclusive or with what is shifted: every number gets another, and neighbours part.
+    spread AS (
+        SELECT n, (n * 412316860417) % 281474976710656 AS id, (n * 274177383037) % 281474976710656 AS name FROM numbers
+    ),
+    mixed AS (
+        SELECT n, ((id | (id / 16777216)) - (id & (id / 16777216))) * 31337 % 281474976710656 AS id,
+            ((name | (name / 16777216)) - (name & (name / 16777216))) * 28843 % 281474976710656 AS name
+        FROM spread
+    ),
     drawn AS (
         SELECT n, n / {domains} AS k, 'rows-' || (n % {domains}) AS domain_id,
             'user-secret-' || {id} AS user_secret_id, 'credential ' || {name} AS name,
             (n / {domains} * 7919) % 20 AS env, (n / {domains} * 104729) % 1000 AS team,
             CASE WHEN n % 10 < 5 THEN 'aws' WHEN n % 10 < 8 THEN 'google_cloud' WHEN n % 10 < 9 THEN 'azure' END AS provider
-        FROM numbers
+        FROM mixed
     )
     SELECT domain_id, user_secret_id,
         CASE WHEN k < {fixed} THEN 'ann' WHEN k % 2 = 0 THEN 'big' ELSE 'user ' || (k % 100) END,
