@@ -184,3 +184,17 @@ impl fmt::Display for Size {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_size_is_secrets_and_perhaps_domains() {
+        assert_eq!("5000/50".parse(), Ok(Size { rows: 5_000, domains: 50 }));
+        assert_eq!("5000".parse(), Ok(Size { rows: 5_000, domains: 1 }));
+        for wrong in ["", "x", "5000/", "5000/0", "5000/100", "10000001"] {
+            assert!(wrong.parse::<Size>().is_err(), "{wrong}");
+        }
+    }
+}

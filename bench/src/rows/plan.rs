@@ -115,3 +115,22 @@ fn walk(node: &Value, read: &mut f64, steps: &mut Vec<String>) {
         walk(below, read, steps);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plans_are_taken_from_the_log_and_their_rows_counted() {
+        let log = "LOG:  duration: 1 ms  plan:\n\t{\"Query Text\": \"SELECT 1\", \"Plan\": {}}\nLOG:  duration: 1 ms  plan:\n\t{\
+            \"Query Text\": \"SELECT FROM user_secrets\",\n\t\"Plan\": {\"Node Type\": \"Sort\", \"Plans\": [{\
+            \"Node Type\": \"Index Scan\", \"Relation Name\": \"t\", \"Index Name\": \"i\", \"Scan Direction\": \"Backward\",\
+            \"Actual Rows\": 3, \"Rows Removed by Filter\": 1, \"Actual Loops\": 2}]}}\nLOG:  other\n";
+        let found = plans(log);
+        assert_eq!(found.len(), 1);
+        let (mut read, mut steps) = (0.0, Vec::new());
+        walk(&found[0], &mut read, &mut steps);
+        assert_eq!(steps, ["Sort", "Index Scan backward i (8)"]);
+        assert!((read - 8.0).abs() < 1e-9);
+    }
+}

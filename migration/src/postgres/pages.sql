@@ -10,6 +10,9 @@ ALTER TABLE user_secret_tags
 -- Stores the tags of a new secret, in the statement that creates it; returns how many rows they are.
 CREATE OR REPLACE FUNCTION usersecret_tag(domain text, id text, tags jsonb) RETURNS int
 LANGUAGE plpgsql
+-- A plan made while the tables were small must not read them whole when they are large: that of the foreign key's
+-- check, which a session keeps, read all secrets for each tag.
+SET enable_seqscan = off
 AS $$
 DECLARE
     stored int;
