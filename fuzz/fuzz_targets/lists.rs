@@ -62,7 +62,7 @@ fuzz_target!(|drawn: Drawn| {
         select
             .expr(Expr::val(1))
             .from(Alias::new("user_secrets"))
-            .cond_where(condition(&query.search, context));
+            .cond_where(condition(&query.search, None, context));
         for (expression, order, nulls) in order(&query, false) {
             match nulls {
                 Some(nulls) => select.order_by_expr_with_nulls(expression, order, nulls),

@@ -1,4 +1,4 @@
-//! The rows that tags are searched by; they change with the tags, in the same transaction.
+//! The rows that tags are searched by; they change with the tags and the name, in the same transaction.
 
 use ::entity::{user_secret, user_secret_tag};
 use sea_orm::{
@@ -15,7 +15,7 @@ pub(super) async fn insert_tags(
     transaction: &impl ConnectionTrait,
     secret: &user_secret::Model,
 ) -> Result<()> {
-    let rows = user_secret_tag::rows(&secret.domain_id, &secret.user_secret_id, &secret.tags);
+    let rows = user_secret_tag::rows(secret);
     for some in rows.chunks(ROWS_AT_ONCE) {
         let some = some.iter().map(|row| row.clone().into_active_model());
         user_secret_tag::Entity::insert_many(some)
