@@ -63,7 +63,7 @@ fuzz_target!(|drawn: Drawn| {
             .expr(Expr::val(1))
             .from(Alias::new("user_secrets"))
             .cond_where(condition(&query.search, None, context));
-        for (expression, order, nulls) in order(&query, false) {
+        for (expression, order, nulls) in order(&query, None, false) {
             match nulls {
                 Some(nulls) => select.order_by_expr_with_nulls(expression, order, nulls),
                 None => select.order_by_expr(expression, order),

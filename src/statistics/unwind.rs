@@ -45,9 +45,9 @@ impl Unwind {
                     }
                     Ok((row, times))
                 });
-                itertools(each)
+                boxed(each)
             }
-            Err(error) => itertools(std::iter::once(Err(error))),
+            Err(error) => boxed(std::iter::once(Err(error))),
         });
         Box::new(unwound.filter(|row| match row {
             Ok((row, _)) => self.filter.iter().all(|condition| condition.holds(row)),
@@ -57,7 +57,7 @@ impl Unwind {
 }
 
 /// Iterators of two kinds as one.
-fn itertools<'p>(rows: impl Iterator<Item = <Rows<'p> as Iterator>::Item> + 'p) -> Rows<'p> {
+fn boxed<'p>(rows: impl Iterator<Item = <Rows<'p> as Iterator>::Item> + 'p) -> Rows<'p> {
     Box::new(rows)
 }
 

@@ -41,6 +41,8 @@ enum What {
     /// A page near the end of the list.
     Deep,
     Count,
+    /// How many there are of each provider.
+    Stat,
 }
 
 /// A question.
@@ -73,7 +75,7 @@ const fn words(name: &'static str, who: Who, keyword: &'static str) -> Question 
 }
 
 /// All that is asked. A keyword that half a million have, and one that nobody has.
-pub(super) const QUESTIONS: [Question; 19] = [
+pub(super) const QUESTIONS: [Question; 21] = [
     list("get", Who::Many, What::One),
     list("first page of 1,000", Who::Few, What::First),
     list("deep page of 1,000", Who::Few, What::Deep),
@@ -93,6 +95,8 @@ pub(super) const QUESTIONS: [Question; 19] = [
     list("count of 1,000", Who::Few, What::Count),
     list("count of half", Who::Many, What::Count),
     list("count of all", Who::Admin, What::Count),
+    list("stat by provider, of half", Who::Many, What::Stat),
+    list("stat by provider, of all", Who::Admin, What::Stat),
 ];
 
 impl Question {
@@ -174,13 +178,23 @@ impl Question {
     }
 
     fn page(self, window: &str, cursor: Option<&str>) -> String {
+        let within = |list: String| match self.who {
+            Who::Admin => format!("domain {{ {list} }}"),
+            _ => list,
+        };
+        if matches!(self.what, What::Stat) {
+            let stat = within("userSecretStat(query: $q) { results }".to_owned());
+            let document = format!("query Stat($q: StatisticsQueryInput!) {{ {stat} }}");
+            let group = json!({ "keys": [{ "key": "provider", "name": "provider" }],
+                "fields": [{ "name": "count", "operator": "COUNT" }] });
+            return body(&document, &json!({ "q": { "aggregate": [{ "group": group }] } }));
+        }
         let (from, fields) = match (window.starts_with("last"), self.what) {
             (_, What::Count) => ("after", "{ totalCount }"),
             (true, _) => ("before", "{ pageInfo { startCursor } }"),
             (false, _) => ("after", FIELDS),
         };
-        let list = format!("userSecrets(query: $q, {window}, {from}: $c) {fields}");
-        let list = if self.who == Who::Admin { format!("domain {{ {list} }}") } else { list };
+        let list = within(format!("userSecrets(query: $q, {window}, {from}: $c) {fields}"));
         let mut query = json!({});
         if let Some(env) = self.env {
             query = json!({ "filter": [{ "key": "tags.env", "operator": "EQ", "value": env }] });
