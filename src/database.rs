@@ -14,6 +14,7 @@ pub use failure::{failed, is_unique_violation};
 pub(crate) use failure::{failed_raw, is_rolled_back};
 pub use migrate::{create_roles, migrate};
 pub use settings::{DatabaseSettings, DatabaseUrl};
+pub use transaction::Planning;
 
 use std::{sync::Arc, time::Duration};
 

@@ -26,6 +26,7 @@ pub use predicate::{Context, Dialect};
 pub use sort::Sort;
 pub use tagged::{TAGGED, Tagged};
 
+use self::filter::Key;
 use crate::error::{Error, Result};
 
 /// The most rows of one page.
@@ -92,6 +93,19 @@ impl ListQuery {
     pub fn sort(&self) -> &[Sort] {
         static BY_NAME: [Sort; 1] = [Sort::by(Field::Name)];
         if self.sort.is_empty() { &BY_NAME } else { &self.sort }
+    }
+
+    /// Whether the order is that of names, one way or the other.
+    fn is_by_name(&self) -> bool {
+        matches!(self.sort(), [only] if only.key == Key::Field(Field::Name))
+    }
+
+    /// Whether an index has what is asked for in order: all, or all that has a tag, by name.
+    pub fn is_in_order(&self, tagged: Option<&Tagged>) -> bool {
+        let conditions = self.search.filter.all.len() + self.search.filter.any.len();
+        let others = conditions.saturating_sub(usize::from(tagged.is_some()));
+        let none = others == 0 && self.search.equal.is_empty() && self.search.keyword.is_empty();
+        none && self.is_by_name() && !self.with_total
     }
 }
 

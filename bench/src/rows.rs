@@ -59,8 +59,10 @@ pub(crate) struct Sample {
 pub(crate) enum Outcome {
     /// Answers.
     Answered(Figures),
-    /// An error, and after how many ms.
+    /// An error at once, and after how many ms.
     Refused(String, f64),
+    /// An error among answers.
+    Failed(String),
 }
 
 /// Fills and asks; what was measured is kept after every set.
@@ -116,10 +118,13 @@ async fn look(
             Asked::Refused(code, ms) => (Outcome::Refused(code, ms), None),
             Asked::Answered(requests) => {
                 let cpu = || service.cpu(cluster.map(Cluster::postmaster));
-                let figures = load.drive(service.address, &requests, cpu).await?;
-                (Outcome::Answered(figures), Some(requests))
+                match load.drive(service.address, &requests, cpu).await {
+                    Ok(figures) => (Outcome::Answered(figures), Some(requests)),
+                    Err(error) => (Outcome::Failed(error.to_string()), None),
+                }
             }
         };
+        progress(&format!("{}: {}", question.name, outcome.said()));
         samples.push((question, outcome, requests));
     }
     let mut costs = Vec::new();
@@ -148,6 +153,17 @@ async fn look(
         cost,
     };
     Ok(samples.into_iter().zip(costs).map(sample).collect())
+}
+
+impl Outcome {
+    /// In a few words.
+    pub(crate) fn said(&self) -> String {
+        match self {
+            Self::Answered(_) => String::new(),
+            Self::Refused(code, ms) => format!("{code} after {ms:.0} ms"),
+            Self::Failed(_) => "some failed".to_owned(),
+        }
+    }
 }
 
 impl Size {

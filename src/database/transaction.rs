@@ -12,11 +12,33 @@ use crate::{
     ids::DomainId,
 };
 
-/// Whether PostgreSQL may sort what an index has in order.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Sorting {
-    Allowed,
-    Avoided,
+/// What PostgreSQL is told of how to plan a transaction's statements. SQLite has no such choice.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Planning {
+    /// An index has the rows in order: they are not all read to be sorted, however few they are taken for.
+    pub unsorted: bool,
+    /// How many rows a value leads to differs from one to the next: none shares the plan of another.
+    pub each: bool,
+}
+
+impl Planning {
+    /// A statement that names the domain as well.
+    const fn statement(self) -> &'static str {
+        match (self.unsorted, self.each) {
+            (false, false) => "SELECT set_config('usersecret.domain', $1, true)",
+            (true, false) => {
+                "SELECT set_config('usersecret.domain', $1, true), set_config('enable_sort', 'off', true)"
+            }
+            (false, true) => {
+                "SELECT set_config('usersecret.domain', $1, true),
+                    set_config('plan_cache_mode', 'force_custom_plan', true)"
+            }
+            (true, true) => {
+                "SELECT set_config('usersecret.domain', $1, true), set_config('enable_sort', 'off', true),
+                    set_config('plan_cache_mode', 'force_custom_plan', true)"
+            }
+        }
+    }
 }
 
 impl Database {
@@ -24,26 +46,21 @@ impl Database {
     ///
     /// It is for reading: dropping it rolls it back, also in the middle of a statement.
     pub async fn begin_read(&self, domain: &DomainId) -> Result<DatabaseTransaction> {
-        self.begin_within(domain, Sorting::Allowed).await
+        self.begin_planned(domain, Planning::default()).await
     }
 
-    /// The same, for what an index has in order: PostgreSQL does not read all of it to sort it, however few
-    /// it takes it for.
-    pub async fn begin_walk(&self, domain: &DomainId) -> Result<DatabaseTransaction> {
-        self.begin_within(domain, Sorting::Avoided).await
-    }
-
-    async fn begin_within(
+    /// The same, with statements planned so.
+    pub async fn begin_planned(
         &self,
         domain: &DomainId,
-        sorting: Sorting,
+        planning: Planning,
     ) -> Result<DatabaseTransaction> {
         let (database, domain) = (self.clone(), domain.clone());
         // On a task of its own: a BEGIN that is dropped before its answer leaves the connection in a
         // transaction that the driver knows nothing of, and whoever gets it next works in there.
         let begun = tokio::spawn(async move {
             let transaction = database.reader().begin().await.map_err(failed)?;
-            database.enter(&transaction, &domain, sorting).await?;
+            database.enter(&transaction, &domain, planning).await?;
             Ok(transaction)
         });
         begun.await.map_err(Error::internal)?
@@ -60,7 +77,7 @@ impl Database {
         let turn = tokio::time::timeout(self.acquire_timeout, self.turns.acquire()).await;
         let _turn = turn.map_err(Error::unavailable)?.map_err(Error::unavailable)?;
         let transaction = self.begin_write().await?;
-        self.enter(&transaction, domain, Sorting::Allowed).await?;
+        self.enter(&transaction, domain, Planning::default()).await?;
         match work(&transaction).await {
             Ok(value) => transaction.commit().await.map_err(failed).map(|()| value),
             Err(error) => {
@@ -86,19 +103,14 @@ impl Database {
         &self,
         transaction: &DatabaseTransaction,
         domain: &DomainId,
-        sorting: Sorting,
+        planning: Planning,
     ) -> Result<()> {
         if matches!(self.engine, Engine::Sqlite { .. }) {
             return Ok(());
         }
-        let statement = if sorting == Sorting::Allowed {
-            "SELECT set_config('usersecret.domain', $1, true)"
-        } else {
-            "SELECT set_config('usersecret.domain', $1, true), set_config('enable_sort', 'off', true)"
-        };
         let name = Statement::from_sql_and_values(
             transaction.get_database_backend(),
-            statement,
+            planning.statement(),
             [domain.as_str().into()],
         );
         transaction.execute_raw(name).await.map_err(failed).map(|_| ())

@@ -7,7 +7,7 @@ use ::entity::user_secret_tag::mark;
 use sea_orm::sea_query::{Alias, Condition as Sql, Expr, ExprTrait, SimpleExpr};
 
 use super::{
-    Condition, Field, ListQuery,
+    Condition, ListQuery,
     filter::{Key, Operand, Test},
     predicate::equal,
 };
@@ -26,12 +26,11 @@ pub struct Tagged {
 impl Tagged {
     /// The first such condition of `query`. None as well when it is in another order than that of names.
     pub fn of(query: &ListQuery) -> Option<Self> {
-        let by_name = matches!(query.sort(), [only] if only.key == Key::Field(Field::Name));
         let mut found =
             query.search.filter.all.iter().enumerate().filter_map(|(place, condition)| {
                 rows_of(condition).map(|holds| Self { place, holds })
             });
-        found.next().filter(|_| by_name)
+        found.next().filter(|_| query.is_by_name())
     }
 }
 

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::{Store, UserSecret, tagged, user_secret::select_in};
 use crate::{
     auth::Scope,
-    database::failed,
+    database::{Planning, failed},
     error::{Error, Result},
     query::{self, Cursor, Field, Fingerprint, ListQuery, Sort, Tagged, Window},
 };
@@ -41,10 +41,9 @@ impl Store {
     /// The page of `query` among the secrets of `scope`.
     pub async fn page(&self, scope: &Scope, query: &ListQuery) -> Result<Page> {
         let tagged = Tagged::of(query);
-        let snapshot = match tagged {
-            Some(_) => self.database.begin_walk(scope.domain()).await?,
-            None => self.database.begin_read(scope.domain()).await?,
-        };
+        let each = !query.is_in_order(tagged.as_ref());
+        let planning = Planning { unsorted: tagged.is_some(), each };
+        let snapshot = self.database.begin_planned(scope.domain(), planning).await?;
         let engine = self.database.engine();
         let condition = query::condition(&query.search, tagged.as_ref(), self.context());
         let matching = select_in(scope).filter(condition);

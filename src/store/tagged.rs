@@ -15,9 +15,9 @@ use crate::{
 /// `matching`, read from the rows of `tagged` on, one secret for each.
 ///
 /// The order of reading is spelled out: where PostgreSQL takes a tag for rare, or has a plan that fits any tag, it
-/// would rather begin with all secrets; and SQLite keeps no statistics. [`Database::begin_walk`] is the other half.
+/// would rather begin with all secrets; and SQLite keeps no statistics. [`Planning::unsorted`] is the other half.
 ///
-/// [`Database::begin_walk`]: crate::database::Database::begin_walk
+/// [`Planning::unsorted`]: crate::database::Planning::unsorted
 pub(super) fn page_of(
     tagged: &Tagged,
     scope: &Scope,

@@ -50,16 +50,16 @@ fn figures(groups: &[Vec<&Sample>]) -> String {
     for group in groups {
         let first = group.first().and_then(|sample| p50(sample));
         for sample in group {
-            let (p99, said) = match &sample.outcome {
-                Outcome::Answered(figures) => (figures.p99_ms, String::new()),
-                Outcome::Refused(code, ms) => (None, format!("{code} after {ms:.0} ms")),
+            let p99 = match &sample.outcome {
+                Outcome::Answered(figures) => figures.p99_ms,
+                _ => None,
             };
             let ratio = p50(sample).zip(first).map(|(p50, first)| p50 / first);
             let cost = sample.cost.as_ref();
             rows.push([
                 sample.question.clone(),
                 sample.size.to_string(),
-                said,
+                sample.outcome.said(),
                 number(p50(sample), 2),
                 number(p99, 2),
                 number(ratio, 2),
@@ -86,7 +86,7 @@ fn figures(groups: &[Vec<&Sample>]) -> String {
 fn p50(sample: &Sample) -> Option<f64> {
     match &sample.outcome {
         Outcome::Answered(figures) => figures.p50_ms,
-        Outcome::Refused(..) => None,
+        _ => None,
     }
 }
 
