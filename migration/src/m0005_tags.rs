@@ -5,8 +5,8 @@ use sea_orm_migration::{
     prelude::*,
     schema::*,
     sea_orm::{
-        ColumnTrait as _, DatabaseBackend, EntityTrait as _, IntoActiveModel as _,
-        QueryFilter as _, QueryOrder as _, QuerySelect as _,
+        ColumnTrait as _, DatabaseBackend, EntityTrait as _, QueryFilter as _, QueryOrder as _,
+        QuerySelect as _, prelude::Json,
     },
 };
 
@@ -81,13 +81,16 @@ impl MigrationTrait for Migration {
 const BATCH: u64 = 500;
 const ROWS: usize = 500;
 
-/// Writes the rows of secrets that are there already.
+/// Writes the rows of secrets that are there already. Only columns that this migration knows are named: what the
+/// entities have besides is made by later ones.
 async fn fill(connection: &SchemaManagerConnection<'_>) -> Result<(), DbErr> {
-    use user_secret::Column::{DomainId, UserSecretId};
+    use user_secret::Column::{DomainId, Tags, UserSecretId};
     let mut last = (String::new(), String::new());
     loop {
         #[expect(clippy::disallowed_methods, reason = "the owner sees every domain")]
-        let secrets = user_secret::Entity::find()
+        let secrets: Vec<(String, String, Json)> = user_secret::Entity::find()
+            .select_only()
+            .columns([DomainId, UserSecretId, Tags])
             .filter(
                 Condition::any().add(DomainId.gt(last.0.as_str())).add(
                     Condition::all()
@@ -98,19 +101,42 @@ async fn fill(connection: &SchemaManagerConnection<'_>) -> Result<(), DbErr> {
             .order_by_asc(DomainId)
             .order_by_asc(UserSecretId)
             .limit(BATCH)
+            .into_tuple()
             .all(connection)
             .await?;
-        let Some(end) = secrets.last() else { return Ok(()) };
-        last = (end.domain_id.clone(), end.user_secret_id.clone());
+        let Some((domain, id, _)) = secrets.last() else { return Ok(()) };
+        last = (domain.clone(), id.clone());
         let rows: Vec<_> = secrets
             .iter()
-            .flat_map(|secret| {
-                user_secret_tag::rows(&secret.domain_id, &secret.user_secret_id, &secret.tags)
-            })
+            .flat_map(|(domain, id, tags)| user_secret_tag::rows(domain, id, tags))
             .collect();
         for some in rows.chunks(ROWS) {
-            let some = some.iter().map(|row| row.clone().into_active_model());
-            user_secret_tag::Entity::insert_many(some).exec_without_returning(connection).await?;
+            let mut insert = Query::insert();
+            insert.into_table(UserSecretTags::Table).columns([
+                UserSecretTags::DomainId,
+                UserSecretTags::UserSecretId,
+                UserSecretTags::Path,
+                UserSecretTags::Place,
+                UserSecretTags::Element,
+                UserSecretTags::Kind,
+                UserSecretTags::Text,
+                UserSecretTags::Number,
+            ]);
+            for row in some {
+                let row = row.clone();
+                let values = [
+                    row.domain_id.into(),
+                    row.user_secret_id.into(),
+                    row.path.into(),
+                    row.place.into(),
+                    row.element.into(),
+                    row.kind.into(),
+                    row.text.into(),
+                    row.number.into(),
+                ];
+                insert.values(values).map_err(|error| DbErr::Custom(error.to_string()))?;
+            }
+            connection.execute(&insert).await?;
         }
     }
 }
