@@ -15,12 +15,13 @@ mod method;
 mod reply;
 mod structure;
 
+pub use crate::service::{MAX_DEPTH, depth};
 pub use entrance::{Answer, Entrance, Luggage};
 pub use fault::Fault;
 pub use messages::{DESCRIPTORS, VersionInfo};
 pub use method::Method;
 pub use reply::Reply;
-pub use structure::{MAX_DEPTH, number, to_proto};
+pub use structure::{number, to_proto};
 
 use prost::{Message, Name};
 use prost_types::Struct;

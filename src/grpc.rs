@@ -65,7 +65,7 @@ async fn serve(
         domain: named_domain(&parts.headers, "x_domain_id"),
         body,
     };
-    let encode = |reply: crate::api::Reply| Ok(reply.encode());
+    let encode = |reply: crate::api::Reply| reply.encode();
     let answer = entrance.serve(&mut visit, method, luggage, open, encode).await;
     let mut response = match answer {
         Ok(message) => framed(&message),

@@ -14,14 +14,16 @@ mod pattern;
 mod predicate;
 mod sort;
 
+mod tags;
 pub use compile::{condition, order, position_after};
 pub use cursor::{Cursor, Fingerprint};
 pub use field::{Field, FieldKind};
-pub use filter::{Condition, Filter, RawCondition, check_tags};
+pub use filter::{Condition, Filter, RawCondition};
 pub use operator::{Compare, Operator};
 pub use pattern::Pattern;
 pub use predicate::{Context, Dialect};
-pub use sort::Sort;
+pub use sort::{Sort, place};
+pub use tags::check_tags;
 
 use crate::error::{Error, Result};
 
@@ -50,6 +52,8 @@ pub struct ListQuery {
     /// Whether to count all that match.
     pub with_total: bool,
 }
+    /// Whether to tell the place of each row.
+    pub with_cursors: bool,
 
 /// A page of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,7 +2,10 @@
 //!
 //! JSON itself compares differently on every engine. Rows of text and numbers do not.
 
-use std::fmt::Write as _;
+use std::{
+    borrow::Cow,
+    fmt::{self, Write as _},
+};
 
 use sea_orm::{entity::prelude::*, prelude::Json};
 
@@ -26,7 +29,7 @@ pub struct Model {
     pub element: Option<i32>,
     /// `null`, `boolean`, `number`, `string`, `array` or `object`.
     pub kind: String,
-    /// A string; an object as [`canonical`] text.
+    /// A string; an object as [`canonical`] text, unless that is longer than [`MAX_OBJECT`].
     pub text: Option<String>,
     /// A number; 0 or 1 for a boolean.
     pub number: Option<f64>,
@@ -41,21 +44,27 @@ impl ActiveModelBehavior for ActiveModel {}
 /// The most values that the tags of a secret can be searched for.
 pub const MAX_VALUES: usize = 1000;
 
+/// The most bytes of paths and texts in all rows of a secret.
+pub const MAX_BYTES: usize = 128 * 1024;
+
 /// The most bytes of a path; deeper values cannot be searched for.
 pub const MAX_PATH: usize = 500;
 
 /// The most steps of a path.
 pub const MAX_DEPTH: usize = 16;
 
+/// The most bytes of an object's text; nobody can look for a longer one.
+pub const MAX_OBJECT: usize = 4096;
+
 /// A value that a path leads to.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Found {
+pub struct Found<'t> {
     /// Keys and indices with dots between them.
     pub path: String,
     /// The index within the array that `path` names, for one of its elements.
     pub element: Option<i32>,
     /// The value.
-    pub value: Json,
+    pub value: &'t Json,
 }
 
 /// Every value to which a path through `tags` leads, [`MAX_VALUES`] and one at most.
@@ -63,7 +72,7 @@ pub struct Found {
 /// As MongoDB resolves paths: a number is an index into an array; a key goes through
 /// an array into the objects in it; an array has its elements as values besides itself.
 /// A key that is empty or has a dot in it cannot be written in a path.
-pub fn values(tags: &Json) -> Vec<Found> {
+pub fn values(tags: &Json) -> Vec<Found<'_>> {
     let mut found = Vec::new();
     if let Json::Object(entries) = tags {
         enter(entries, "", 1, &mut found);
@@ -71,14 +80,20 @@ pub fn values(tags: &Json) -> Vec<Found> {
     found
 }
 
-fn enter(
-    entries: &serde_json::Map<String, Json>,
+/// Whether a step of `length` bytes behind `path` is still within what can be searched for.
+const fn is_within_reach(path: &str, length: usize, depth: usize) -> bool {
+    let dot = if path.is_empty() { 0 } else { 1 };
+    path.len() + dot + length <= MAX_PATH && depth <= MAX_DEPTH
+}
+
+fn enter<'t>(
+    entries: &'t serde_json::Map<String, Json>,
     path: &str,
     depth: usize,
-    found: &mut Vec<Found>,
+    found: &mut Vec<Found<'t>>,
 ) {
     for (key, value) in entries {
-        if key.is_empty() || key.contains('.') {
+        if key.is_empty() || key.contains('.') || !is_within_reach(path, key.len(), depth) {
             continue;
         }
         let dot = if path.is_empty() { "" } else { "." };
@@ -86,11 +101,11 @@ fn enter(
     }
 }
 
-fn walk(value: &Json, path: String, depth: usize, found: &mut Vec<Found>) {
-    if path.len() > MAX_PATH || depth > MAX_DEPTH || found.len() > MAX_VALUES {
+fn walk<'t>(value: &'t Json, path: String, depth: usize, found: &mut Vec<Found<'t>>) {
+    if found.len() > MAX_VALUES {
         return;
     }
-    found.push(Found { path: path.clone(), element: None, value: value.clone() });
+    found.push(Found { path: path.clone(), element: None, value });
     match value {
         Json::Object(entries) => enter(entries, &path, depth + 1, found),
         Json::Array(items) => {
@@ -98,8 +113,11 @@ fn walk(value: &Json, path: String, depth: usize, found: &mut Vec<Found>) {
                 if found.len() > MAX_VALUES {
                     return;
                 }
-                found.push(Found { path: path.clone(), element: Some(index), value: item.clone() });
-                walk(item, format!("{path}.{index}"), depth + 1, found);
+                found.push(Found { path: path.clone(), element: Some(index), value: item });
+                let step = index.to_string();
+                if is_within_reach(&path, step.len(), depth + 1) {
+                    walk(item, format!("{path}.{step}"), depth + 1, found);
+                }
                 if let Json::Object(entries) = item {
                     enter(entries, &path, depth + 1, found);
                 }
@@ -111,8 +129,8 @@ fn walk(value: &Json, path: String, depth: usize, found: &mut Vec<Found>) {
 
 /// The rows of `tags`.
 pub fn rows(domain_id: &str, user_secret_id: &str, tags: &Json) -> Vec<Model> {
-    let row = |(place, Found { path, element, value }): (i32, Found)| {
-        let (kind, text, number) = parts(&value);
+    let row = |(place, Found { path, element, value }): (i32, Found<'_>)| {
+        let (kind, text, number) = parts(value);
         Model {
             domain_id: domain_id.to_owned(),
             user_secret_id: user_secret_id.to_owned(),
@@ -120,7 +138,7 @@ pub fn rows(domain_id: &str, user_secret_id: &str, tags: &Json) -> Vec<Model> {
             place,
             element,
             kind: kind.to_owned(),
-            text,
+            text: text.map(Cow::into_owned),
             number,
         }
     };
@@ -128,50 +146,71 @@ pub fn rows(domain_id: &str, user_secret_id: &str, tags: &Json) -> Vec<Model> {
 }
 
 /// What a value is compared by: its kind, its text and its number.
-pub fn parts(value: &Json) -> (&'static str, Option<String>, Option<f64>) {
+pub fn parts(value: &Json) -> (&'static str, Option<Cow<'_, str>>, Option<f64>) {
     match value {
         Json::Null => ("null", None, None),
         Json::Bool(value) => ("boolean", None, Some(f64::from(u8::from(*value)))),
         Json::Number(number) => ("number", None, number.as_f64()),
-        Json::String(text) => ("string", Some(text.clone()), None),
+        Json::String(text) => ("string", Some(text.into()), None),
         Json::Array(_) => ("array", None, None),
-        Json::Object(_) => ("object", Some(canonical(value)), None),
+        Json::Object(_) => ("object", canonical(value).map(Cow::Owned), None),
     }
 }
 
-/// The one text of all equal values: keys in order, numbers as doubles.
-pub fn canonical(value: &Json) -> String {
-    let mut text = String::new();
-    write(value, &mut text);
-    text
+/// The one text of all objects that are equal to `value`: keys in order, numbers as doubles.
+/// None when it is longer than [`MAX_OBJECT`].
+pub fn canonical(value: &Json) -> Option<String> {
+    let mut text = Bounded(String::new());
+    write(value, &mut text).ok().map(|()| text.0)
 }
 
-fn write(value: &Json, text: &mut String) {
+/// A text that refuses to grow beyond [`MAX_OBJECT`].
+struct Bounded(String);
+
+impl fmt::Write for Bounded {
+    fn write_str(&mut self, part: &str) -> fmt::Result {
+        if self.0.len().saturating_add(part.len()) > MAX_OBJECT {
+            return Err(fmt::Error);
+        }
+        self.0.push_str(part);
+        Ok(())
+    }
+}
+
+fn write(value: &Json, text: &mut Bounded) -> fmt::Result {
     match value {
         Json::Object(entries) => {
             let mut entries: Vec<_> = entries.iter().collect();
             entries.sort_by_key(|(key, _)| *key);
-            text.push('{');
+            text.write_char('{')?;
             for (index, (key, value)) in entries.into_iter().enumerate() {
                 let comma = if index == 0 { "" } else { "," };
-                let _ = write!(text, "{comma}{}:", Json::from(key.as_str()));
-                write(value, text);
+                write!(text, "{comma}{}:", Json::from(key.as_str()))?;
+                write(value, text)?;
             }
-            text.push('}');
+            text.write_char('}')
         }
         Json::Array(items) => {
-            text.push('[');
+            text.write_char('[')?;
             for (index, item) in items.iter().enumerate() {
-                text.push_str(if index == 0 { "" } else { "," });
-                write(item, text);
+                text.write_str(if index == 0 { "" } else { "," })?;
+                write(item, text)?;
             }
-            text.push(']');
+            text.write_char(']')
         }
-        Json::Number(number) => {
-            let _ = write!(text, "{}", number.as_f64().unwrap_or_default());
-        }
-        other => {
-            let _ = write!(text, "{other}");
-        }
+        Json::Number(number) => write_number(number.as_f64().unwrap_or_default(), text),
+        other => write!(text, "{other}"),
+    }
+}
+
+/// The shortest digits that mean `number`; with an exponent where plain ones would be many.
+fn write_number(number: f64, text: &mut Bounded) -> fmt::Result {
+    if number == 0.0 {
+        // There are two zeros, which are equal.
+        text.write_char('0')
+    } else if (1e-5..1e16).contains(&number.abs()) {
+        write!(text, "{number}")
+    } else {
+        write!(text, "{number:e}")
     }
 }

@@ -60,6 +60,7 @@ pub(super) fn list_query(request: UserSecretQuery) -> Result<ListQuery> {
         with_total: true,
     })
 }
+        with_cursors: false,
 
 /// What is not served: some of it not yet, and what could reach other tenants' rows never.
 fn refuse_unserved(query: &Query) -> Result<()> {

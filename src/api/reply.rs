@@ -8,11 +8,10 @@ use time::{OffsetDateTime, macros::format_description};
 use super::{
     list::Shown,
     messages::{UserSecretDataInfo, UserSecretInfo, UserSecretsInfo},
-    structure::{to_object, to_struct},
+    structure::{struct_to_json, to_struct},
 };
 use crate::{
     clock::Timestamp,
-    error::Result,
     service::{Page, UserSecret},
 };
 
@@ -45,14 +44,13 @@ impl Reply {
     }
 
     /// The message as JSON; what has its default value is left out.
-    pub fn into_json(self) -> Result<Value> {
-        Ok(match self {
-            Self::Secret(message) => json_of(message)?,
+    pub fn into_json(self) -> Value {
+        match self {
+            Self::Secret(message) => json_of(message),
             Self::Secrets(UserSecretsInfo { results, total_count }) => {
                 let mut json = Map::new();
                 if !results.is_empty() {
-                    let results: Result<Vec<_>> = results.into_iter().map(json_of).collect();
-                    json.insert("results".to_owned(), results?.into());
+                    json.insert("results".to_owned(), results.into_iter().map(json_of).collect());
                 }
                 if total_count != 0 {
                     json.insert("total_count".to_owned(), total_count.into());
@@ -61,12 +59,12 @@ impl Reply {
             }
             // The data of a secret has no way out over REST.
             Self::Data(_) | Self::Nothing => json!({}),
-        })
+        }
     }
 }
 
-fn json_of(message: UserSecretInfo) -> Result<Value> {
-    let tags = message.tags.map(|tags| to_object("tags", tags)).transpose()?;
+fn json_of(message: UserSecretInfo) -> Value {
+    let tags = message.tags.map(struct_to_json);
     let texts = [
         ("user_secret_id", message.user_secret_id),
         ("name", message.name),
@@ -78,7 +76,7 @@ fn json_of(message: UserSecretInfo) -> Result<Value> {
     ];
     let texts = texts.into_iter().filter(|(_, text)| !text.is_empty());
     let texts = texts.map(|(key, text)| (key.to_owned(), text.into()));
-    Ok(Value::Object(texts.chain(tags.map(|tags| ("tags".to_owned(), tags))).collect()))
+    Value::Object(texts.chain(tags.map(|tags| ("tags".to_owned(), tags))).collect())
 }
 
 pub(super) fn info(secret: UserSecret) -> UserSecretInfo {

@@ -132,7 +132,7 @@ impl QueryInput {
             filter.unwrap_or_default().into_iter().map(Into::into).collect()
         };
         let filter = Filter::check(conditions(self.filter), conditions(self.filter_or))?;
-        Ok(ListQuery { equal, filter, keyword, sort, window, with_total })
+        Ok(ListQuery { equal, filter, keyword, sort, window, with_total, with_cursors: true })
     }
 }
 
@@ -186,14 +186,17 @@ impl From<Page> for UserSecretConnection {
         let page_info = PageInfo {
             has_previous_page: page.has_previous,
             has_next_page: page.has_next,
-            start_cursor: page.places.first().map(|place| place.cursor.clone()),
-            end_cursor: page.places.last().map(|place| place.cursor.clone()),
+            start_cursor: page.places.first().and_then(|place| place.cursor.clone()),
+            end_cursor: page.places.last().and_then(|place| place.cursor.clone()),
         };
         let nodes = page.places.iter().map(|place| UserSecret(place.secret.clone())).collect();
         let edges = page
             .places
             .into_iter()
-            .map(|place| UserSecretEdge { node: UserSecret(place.secret), cursor: place.cursor })
+            .map(|place| UserSecretEdge {
+                node: UserSecret(place.secret),
+                cursor: place.cursor.unwrap_or_default(),
+            })
             .collect();
         let total_count = i32::try_from(page.total.unwrap_or_default()).unwrap_or(i32::MAX);
         Self { edges, nodes, page_info, total_count }

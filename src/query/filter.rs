@@ -1,6 +1,6 @@
 //! Conditions: what a caller asks of the rows of a list.
 
-use ::entity::user_secret_tag::{MAX_DEPTH, MAX_PATH, MAX_VALUES as TAG_VALUES, canonical, values};
+use ::entity::user_secret_tag::{MAX_DEPTH, MAX_OBJECT, MAX_PATH, canonical};
 use serde_json::{Map, Value};
 
 use super::{
@@ -95,16 +95,7 @@ const MAX_TEXTS: usize = 20;
 const MAX_ENTRIES: usize = 10;
 
 /// The most bytes of a value.
-const MAX_VALUE: usize = 4096;
-
-/// Refuses tags in which there is more than can be searched for.
-pub fn check_tags(tags: &Value) -> Result<()> {
-    if values(tags).len() > TAG_VALUES {
-        let rule = format!("must lead to at most {TAG_VALUES} values, counted along every path");
-        return Err(Error::invalid("tags", rule));
-    }
-    Ok(())
-}
+const MAX_VALUE: usize = MAX_OBJECT;
 
 impl Filter {
     /// Checks the conditions of `filter` and `filterOr`.
@@ -248,11 +239,10 @@ impl Key {
             }
             Value::String(text) => Operand::Text(text),
             Value::Object(_) if matches!(self, Self::Tag(_)) => {
-                let text = canonical(&value);
-                if text.len() > MAX_VALUE || text.contains("\\u0000") {
-                    return value_fault(format!("must have at most {MAX_VALUE} bytes, and no NUL"));
-                }
-                Operand::Object(text)
+                let text = canonical(&value).filter(|text| !text.contains("\\u0000"));
+                let rule =
+                    || value_fault(format!("must have at most {MAX_OBJECT} bytes, and no NUL"));
+                Operand::Object(text.map(Ok).unwrap_or_else(rule)?)
             }
             Value::Object(_) | Value::Array(_) => {
                 return value_fault("must be a text, a number, true, false or null");

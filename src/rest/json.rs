@@ -16,7 +16,7 @@ use prost_types::value::Kind as Structure;
 use serde_json::Value;
 
 use crate::{
-    api::{DESCRIPTORS, Incoming, MAX_DEPTH, number, to_proto},
+    api::{DESCRIPTORS, Incoming, MAX_DEPTH, depth, number, to_proto},
     error::{Error, Result},
     json::Unique,
 };
@@ -126,15 +126,6 @@ fn structure(expected: &str, value: Value, path: &str) -> Result<Option<Structur
         return Err(Error::invalid(path, format!("must nest at most {MAX_DEPTH} deep")));
     }
     Ok(to_proto(value).kind)
-}
-
-/// How deep objects and lists nest; serde_json has bounded it.
-fn depth(value: &Value) -> usize {
-    match value {
-        Value::Object(entries) => 1 + entries.values().map(depth).max().unwrap_or(0),
-        Value::Array(items) => 1 + items.iter().map(depth).max().unwrap_or(0),
-        _ => 0,
-    }
 }
 
 fn is_value(field: &FieldDescriptor) -> bool {

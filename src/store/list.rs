@@ -12,7 +12,7 @@ use crate::{
     auth::Scope,
     database::{Engine, failed},
     error::{Error, Result},
-    query::{self, Context, Cursor, Dialect, Field, Fingerprint, ListQuery, Sort, Window},
+    query::{self, Context, Cursor, Dialect, Field, Fingerprint, ListQuery, Window},
 };
 
 /// A secret and its place in the list.
@@ -20,8 +20,8 @@ use crate::{
 pub struct Place {
     /// The secret.
     pub secret: UserSecret,
-    /// The opaque cursor of its place.
-    pub cursor: String,
+    /// The opaque cursor of its place, if that was asked.
+    pub cursor: Option<String>,
 }
 
 /// A page of a list.
@@ -115,7 +115,7 @@ fn page_of(
     let places = rows
         .into_iter()
         .map(|row| {
-            let cursor = cursor_of(&row, fingerprint, query);
+            let cursor = query.with_cursors.then(|| cursor_of(&row, fingerprint, query));
             Ok(Place { secret: row.try_into()?, cursor })
         })
         .collect::<Result<_>>()?;
@@ -151,8 +151,7 @@ fn read_cursor(
 }
 
 fn cursor_of(row: &user_secret::Model, fingerprint: &Fingerprint, query: &ListQuery) -> String {
-    let values = |key: &Sort| key.values(&row.tags, |field| value_of(row, field));
-    let values = query.sort().iter().flat_map(values).collect();
+    let values = query::place(query.sort(), &row.tags, |field| value_of(row, field));
     Cursor::new(fingerprint.clone(), values, row.position, row.user_secret_id.clone()).encode()
 }
 

@@ -17,6 +17,7 @@ mod support;
 mod architecture;
 mod audit;
 mod birth;
+mod bounds;
 mod canary;
 mod crud;
 mod disconnect;
