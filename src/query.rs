@@ -4,6 +4,7 @@
 //! every face makes of its own request; `compile` turns it into conditions, and
 //! the store joins those to the caller's scope as the outer AND.
 
+mod budget;
 mod compile;
 mod cursor;
 mod field;
@@ -13,8 +14,8 @@ mod operator;
 mod pattern;
 mod predicate;
 mod sort;
-
 mod tags;
+
 pub use compile::{condition, order, position_after};
 pub use cursor::{Cursor, Fingerprint};
 pub use field::{Field, FieldKind};
@@ -51,9 +52,9 @@ pub struct ListQuery {
     pub window: Window,
     /// Whether to count all that match.
     pub with_total: bool,
-}
     /// Whether to tell the place of each row.
     pub with_cursors: bool,
+}
 
 /// A page of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -68,6 +68,9 @@ pub struct DatabaseSettings {
 /// Connections that have idled for longer are tried before they are used.
 const IDLE: Duration = Duration::from_secs(1);
 
+/// Statements that a connection remembers. Lists make new ones without end, of any length that they may have.
+const STATEMENTS: usize = 24;
+
 impl DatabaseSettings {
     /// As whom migrations and commands connect.
     pub(super) fn owner(&self) -> Result<&DatabaseUrl> {
@@ -120,6 +123,7 @@ impl DatabaseSettings {
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             .busy_timeout(self.acquire_timeout)
+            .statement_cache_capacity(STATEMENTS)
             // Conditions with patterns.
             .with_regexp()
             // A deleted envelope leaves no copy in a free page.
@@ -132,6 +136,7 @@ impl DatabaseSettings {
         Ok(url
             .parse::<PgConnectOptions>()?
             .application_name("usersecret")
+            .statement_cache_capacity(STATEMENTS)
             .options([
                 ("statement_timeout", timeout.as_str()),
                 // A replica that died in the middle must not hold its locks for long.

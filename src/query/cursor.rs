@@ -1,5 +1,7 @@
 //! Cursors: the place of a row in an order, opaque and bound to the query.
 
+use std::fmt::{self, Write as _};
+
 use aws_lc_rs::digest;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
@@ -29,18 +31,26 @@ pub struct Cursor {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fingerprint(String);
 
+/// Takes a text piece by piece.
+struct Hash(digest::Context);
+
+impl fmt::Write for Hash {
+    fn write_str(&mut self, piece: &str) -> fmt::Result {
+        self.0.update(piece.as_bytes());
+        Ok(())
+    }
+}
+
 impl Fingerprint {
     /// The fingerprint of `query` within `scope`; its window does not count.
     pub fn of(scope: &Scope, query: &ListQuery) -> Self {
         let (domain, owner) = (scope.domain(), scope.owner());
-        let text = format!(
-            "{domain:?} {owner:?} {:?} {:?} {:?} {:?}",
-            query.equal,
-            query.filter,
-            query.keyword,
-            query.sort()
-        );
-        let hash = digest::digest(&digest::SHA256, text.as_bytes());
+        let ListQuery { equal, filter, keyword, .. } = query;
+        let mut hash = Hash(digest::Context::new(&digest::SHA256));
+        // What is hashed does not fail to be written.
+        let _ = write!(hash, "{domain:?} {owner:?} {equal:?} {filter:?} {keyword:?} ");
+        let _ = write!(hash, "{:?}", query.sort());
+        let hash = hash.0.finish();
         Self(URL_SAFE_NO_PAD.encode(hash.as_ref().first_chunk::<9>().unwrap_or(&[0; 9])))
     }
 }

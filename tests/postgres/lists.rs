@@ -3,9 +3,18 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use usersecret::app::Seams;
+use sea_orm::ConnectionTrait as _;
+use usersecret::{app::Seams, database::failed, error::Code};
 
-use crate::support::TestApp;
+use crate::{sql::pool, support::TestApp};
+
+#[tokio::test]
+async fn a_pattern_that_cannot_be_compiled_is_the_callers() {
+    let app = TestApp::start().await;
+    let pool = pool(&app.config, 1).await;
+    let error = pool.reader().execute_unprepared("SELECT 'a' ~ '('").await.unwrap_err();
+    assert_eq!(failed(error).code(), Code::InvalidArgument);
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_who_ask_whether_it_is_ready_are_told_what_one_saw() {
