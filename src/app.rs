@@ -99,7 +99,8 @@ impl App {
         let (stop, stopped) = watch::channel(false);
         let mut background = JoinSet::new();
         background.spawn(sealer.run(stopped));
-        let store = Store::new(database.clone(), seams.clock.clone(), trail.clone());
+        let waiting = config.limits.waiting_lists;
+        let store = Store::new(database.clone(), seams.clock.clone(), trail.clone(), waiting);
         let limits = DataLimits {
             data_bytes: config.limits.data_bytes,
             tags_bytes: config.limits.tags_bytes,

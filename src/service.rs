@@ -8,12 +8,11 @@ mod issuer;
 mod tags;
 
 pub use crate::auth::{Caller, ClaimSet, Grant, Mapping, Named, Registration, Role, Target};
-pub use crate::store::{
-    AuditEvent, AuditFilter, AuditPage, Page, Place, RegisteredIssuer, UserSecret,
-};
+pub use crate::store::{AuditEvent, AuditFilter, AuditPage, AuditQuery};
+pub use crate::store::{Page, Place, RegisteredIssuer, UserSecret};
 pub use input::{CreateInput, DataLimits, DeleteInput, UpdateDataInput, UpdateInput};
-pub use tags::{MAX_DEPTH, depth};
 pub use issuer::{IssuerLimits, IssuerService};
+pub use tags::{MAX_DEPTH, depth};
 
 use serde_json::{Map, Value};
 

@@ -39,44 +39,56 @@ pub struct Page {
 
 impl Store {
     /// The page of `query` among the secrets of `scope`.
-    pub async fn page(&self, scope: &Scope, query: &ListQuery) -> Result<Page> {
-        let snapshot = self.database.begin_read(scope.domain()).await?;
+    pub async fn page(&self, scope: &Scope, query: ListQuery) -> Result<Page> {
         let dialect = match self.database.engine() {
             Engine::Sqlite { .. } => Dialect::Sqlite,
             Engine::Postgres(_) => Dialect::Postgres,
         };
         let context = Context { dialect, now: self.now() };
-        let matching = select_in(scope).filter(query::condition(query, context));
-        let total = if query.with_total {
-            Some(matching.clone().count(&snapshot).await.map_err(failed)?)
-        } else {
-            None
-        };
-        let fingerprint = Fingerprint::of(scope, query);
-        let mut page = match &query.window {
-            Window::After { limit, cursor } => {
-                let cursor = read_cursor("after", cursor.as_deref(), &fingerprint, query)?;
-                let (rows, more) =
-                    walk(&snapshot, matching, query, cursor.as_ref(), *limit, false).await?;
-                page_of(rows, cursor.is_some(), more, &fingerprint, query)?
-            }
-            Window::Before { limit, cursor } => {
-                let cursor = read_cursor("before", cursor.as_deref(), &fingerprint, query)?;
-                let (mut rows, more) =
-                    walk(&snapshot, matching, query, cursor.as_ref(), *limit, true).await?;
-                rows.reverse();
-                page_of(rows, more, cursor.is_some(), &fingerprint, query)?
-            }
-            Window::Numbered { start, limit } => {
-                let skipped = start.saturating_sub(1);
-                let rows = ordered(matching, query, false).offset(skipped);
-                let (rows, more) = take(&snapshot, rows, *limit).await?;
-                page_of(rows, skipped > 0, more, &fingerprint, query)?
-            }
-        };
-        page.total = total;
-        Ok(page)
+        let within = scope.clone();
+        self.read(scope, move |snapshot| {
+            Box::pin(async move { read_page(snapshot, &within, &query, context).await })
+        })
+        .await
     }
+}
+
+async fn read_page(
+    snapshot: &DatabaseTransaction,
+    scope: &Scope,
+    query: &ListQuery,
+    context: Context,
+) -> Result<Page> {
+    let matching = select_in(scope).filter(query::condition(query, context));
+    let total = if query.with_total {
+        Some(matching.clone().count(snapshot).await.map_err(failed)?)
+    } else {
+        None
+    };
+    let fingerprint = Fingerprint::of(scope, query);
+    let mut page = match &query.window {
+        Window::After { limit, cursor } => {
+            let cursor = read_cursor("after", cursor.as_deref(), &fingerprint, query)?;
+            let (rows, more) =
+                walk(snapshot, matching, query, cursor.as_ref(), *limit, false).await?;
+            page_of(rows, cursor.is_some(), more, &fingerprint, query)?
+        }
+        Window::Before { limit, cursor } => {
+            let cursor = read_cursor("before", cursor.as_deref(), &fingerprint, query)?;
+            let (mut rows, more) =
+                walk(snapshot, matching, query, cursor.as_ref(), *limit, true).await?;
+            rows.reverse();
+            page_of(rows, more, cursor.is_some(), &fingerprint, query)?
+        }
+        Window::Numbered { start, limit } => {
+            let skipped = start.saturating_sub(1);
+            let rows = ordered(matching, query, false).offset(skipped);
+            let (rows, more) = take(snapshot, rows, *limit).await?;
+            page_of(rows, skipped > 0, more, &fingerprint, query)?
+        }
+    };
+    page.total = total;
+    Ok(page)
 }
 
 /// Up to `limit` rows from `cursor` on, and whether there are more.
