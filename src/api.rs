@@ -161,17 +161,17 @@ impl Api {
 
     async fn list(&self, caller: &Caller, request: UserSecretQuery) -> Result<Reply> {
         let shown = list::Shown::of(&request);
-        let page = self.secrets.list(caller, Target::Own, list_query(request)).await?;
+        let page = self.secrets.list(caller, Target::Own, || list_query(request)).await?;
         Ok(Reply::Secrets(infos(page, shown)))
     }
 
     /// Nothing is counted yet: whoever may list is told so.
     async fn stat(&self, caller: &Caller, request: UserSecretStatQuery) -> Result<Reply> {
-        let refusal = match request.query {
-            None => missing("query"),
-            Some(_) => Error::invalid("query", "statistics are not served yet"),
+        let refuse = || match request.query {
+            None => Err(missing("query")),
+            Some(_) => Err(Error::invalid("query", "statistics are not served yet")),
         };
-        self.secrets.list(caller, Target::Own, Err(refusal)).await?;
+        self.secrets.list(caller, Target::Own, refuse).await?;
         Ok(Reply::Nothing)
     }
 }

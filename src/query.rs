@@ -90,6 +90,14 @@ impl ListQuery {
     }
 }
 
+/// Checks texts that fields must equal. NUL is in no stored text, and PostgreSQL takes none.
+pub fn equal_to(equal: Vec<(Field, String)>) -> Result<Vec<(Field, String)>> {
+    match equal.iter().find(|(_, text)| text.contains('\0')) {
+        Some((field, _)) => Err(Error::invalid(&field.argument(), "must not contain NUL")),
+        None => Ok(equal),
+    }
+}
+
 /// The most words of a keyword, and the most bytes of each.
 const MAX_WORDS: usize = 16;
 const MAX_WORD_BYTES: usize = 1024;
@@ -97,8 +105,10 @@ const MAX_WORD_BYTES: usize = 1024;
 /// Splits `text` into the words of a keyword search.
 pub fn words(text: &str) -> Result<Vec<String>> {
     let words: Vec<String> = text.split_whitespace().map(str::to_lowercase).collect();
-    if words.len() > MAX_WORDS || words.iter().any(|word| word.len() > MAX_WORD_BYTES) {
-        let rule = format!("must have at most {MAX_WORDS} words of {MAX_WORD_BYTES} bytes");
+    let fits = |word: &String| word.len() <= MAX_WORD_BYTES && !word.contains('\0');
+    if words.len() > MAX_WORDS || !words.iter().all(fits) {
+        let rule =
+            format!("must have at most {MAX_WORDS} words of {MAX_WORD_BYTES} bytes, without NUL");
         return Err(Error::invalid("query.keyword", rule));
     }
     Ok(words)

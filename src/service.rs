@@ -141,15 +141,15 @@ impl UserSecretService {
             .await
     }
 
-    /// A page of the secrets of `target`.
+    /// A page of the secrets of `target`; the query is made for those only who may list.
     pub async fn list(
         &self,
         caller: &Caller,
         target: Target,
-        query: Result<ListQuery>,
+        query: impl FnOnce() -> Result<ListQuery>,
     ) -> Result<Page> {
         self.gate
-            .run(caller, Verb::List, target, async |scope| self.store.page(scope, &query?).await)
+            .run(caller, Verb::List, target, async |scope| self.store.page(scope, query()?).await)
             .await
     }
 

@@ -11,7 +11,9 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    query::{Field, Filter, ListQuery, MAX_ROWS, Operator, RawCondition, Sort, Window, words},
+    query::{
+        Field, Filter, ListQuery, MAX_ROWS, Operator, RawCondition, Sort, Window, equal_to, words,
+    },
 };
 
 /// How much of each row is shown.
@@ -53,14 +55,14 @@ pub(super) fn list_query(request: UserSecretQuery) -> Result<ListQuery> {
             conditions("query.filter", query.filter)?,
             conditions("query.filterOr", query.filter_or)?,
         )?,
-        equal: equal.into_iter().filter(|(_, text)| !text.is_empty()).collect(),
+        equal: equal_to(equal.into_iter().filter(|(_, text)| !text.is_empty()).collect())?,
         keyword: words(&query.keyword)?,
         sort: Sort::parse(query.sort.into_iter().map(|key| (key.key, key.desc)).collect())?,
         window,
         with_total: true,
+        with_cursors: false,
     })
 }
-        with_cursors: false,
 
 /// What is not served: some of it not yet, and what could reach other tenants' rows never.
 fn refuse_unserved(query: &Query) -> Result<()> {

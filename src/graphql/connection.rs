@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::user_secret::UserSecret;
 use crate::{
     error::Result,
-    query::{Field, Filter, ListQuery, Operator, RawCondition, Sort, Window, words},
+    query::{Field, Filter, ListQuery, Operator, RawCondition, Sort, Window, equal_to, words},
     service::Page,
 };
 
@@ -123,6 +123,7 @@ pub(super) struct ListArguments {
 impl QueryInput {
     pub(super) fn into_query(self, arguments: ListArguments) -> Result<ListQuery> {
         let ListArguments { equal, first, after, last, before, with_total } = arguments;
+        let equal = equal_to(equal)?;
         let keyword = self.keyword.as_deref().map(words).transpose()?.unwrap_or_default();
         let sort = self.sort.unwrap_or_default().into_iter().map(|by| (by.key, by.desc)).collect();
         let sort = Sort::parse(sort)?;

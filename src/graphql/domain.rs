@@ -45,8 +45,8 @@ impl Domain {
         let equal = user_id.map(|id| (Field::UserId, id.0)).into_iter().collect();
         let with_total = ctx.look_ahead().field("totalCount").exists();
         let arguments = ListArguments { equal, first, after, last, before, with_total };
-        let query = query.unwrap_or_default().into_query(arguments)?;
-        Ok(ctx.service()?.list(ctx.caller()?, self.target(), Ok(query)).await?.into())
+        let query = || query.unwrap_or_default().into_query(arguments);
+        Ok(ctx.service()?.list(ctx.caller()?, self.target(), query).await?.into())
     }
 
     /// The secret of anybody in the domain; null with the error NOT_FOUND when there is none.

@@ -87,8 +87,8 @@ impl Query {
             before,
             with_total: ctx.look_ahead().field("totalCount").exists(),
         };
-        let query = query.unwrap_or_default().into_query(arguments)?;
-        Ok(ctx.service()?.list(ctx.caller()?, Target::Own, Ok(query)).await?.into())
+        let query = || query.unwrap_or_default().into_query(arguments);
+        Ok(ctx.service()?.list(ctx.caller()?, Target::Own, query).await?.into())
     }
 
     /// The data of a secret, in clear. SYSTEM only.

@@ -77,7 +77,11 @@ impl Cursor {
         let keys = query.sort().iter();
         let columns: Vec<_> =
             keys.flat_map(|key| (0..key.terms().len()).map(move |index| (key, index))).collect();
+        // Anybody can make one, and PostgreSQL takes no NUL.
+        let no_nul = |text: &str| !text.contains('\0');
         let fits = cursor.fingerprint == *fingerprint
+            && no_nul(&cursor.id)
+            && cursor.values.iter().filter_map(Value::as_str).all(no_nul)
             && cursor.values.len() == columns.len()
             && cursor
                 .values
