@@ -17,13 +17,16 @@ mod shown;
 mod statistics;
 mod structure;
 
-pub use crate::statistics::number;
+pub use crate::{
+    service::{MAX_DEPTH, depth},
+    statistics::number,
+};
 pub use entrance::{Answer, Entrance, Luggage};
 pub use fault::Fault;
 pub use messages::{DESCRIPTORS, VersionInfo};
 pub use method::Method;
 pub use reply::Reply;
-pub use structure::{MAX_DEPTH, to_proto};
+pub use structure::to_proto;
 
 use prost::{Message, Name};
 use prost_types::Struct;
@@ -169,19 +172,21 @@ impl Api {
             Ok(())
         };
         if let Some(path) = asked.query.unwind.as_ref().map(|unwind| unwind.path.clone()) {
-            let statistics = look(&asked).and_then(|()| asked.into_unwound());
-            let outcome = self.secrets.list_unwound(caller, Target::Own, statistics).await?;
+            let list = || look(&asked).and_then(|()| asked.into_unwound());
+            let outcome = self.secrets.list_unwound(caller, Target::Own, list).await?;
             return Ok(Reply::Secrets(unwound(outcome, &path, &shown)));
         }
-        let query = look(&asked).and_then(|()| asked.into_list());
-        let page = self.secrets.list(caller, Target::Own, query).await?;
+        let list = || look(&asked).and_then(|()| asked.into_list());
+        let page = self.secrets.list(caller, Target::Own, list).await?;
         Ok(Reply::Secrets(infos(page, &shown)))
     }
 
     async fn stat(&self, caller: &Caller, request: UserSecretStatQuery) -> Result<Reply> {
         // The domain that it names says nothing: it is the token's.
-        let query = request.query.ok_or_else(|| missing("query"));
-        let statistics = query.and_then(statistics::statistics);
+        let statistics = || {
+            let query = request.query.ok_or_else(|| missing("query"))?;
+            statistics::statistics(query)
+        };
         Ok(Reply::statistics(self.secrets.stat(caller, Target::Own, statistics).await?))
     }
 }

@@ -1,16 +1,14 @@
 //! The composition root: from a configuration to a router. The only place that wires.
 
+mod health;
+
 use std::{fs, sync::Arc, time::Duration};
 
-use axum::{
-    Router,
-    extract::{Request, State},
-    http::StatusCode,
-    response::Response,
-    routing::get,
-};
+use axum::{Router, extract::Request, response::Response, routing::get};
 use tokio::{sync::watch, task::JoinSet};
 use tower_http::catch_panic::CatchPanicLayer;
+
+use health::Health;
 
 use crate::{
     api::{self, Api},
@@ -88,13 +86,6 @@ pub struct App {
     stop: watch::Sender<bool>,
 }
 
-/// What `/readyz` looks at.
-#[derive(Clone)]
-struct Health {
-    database: Database,
-    hsm: Hsm,
-}
-
 impl App {
     /// Wires the service on an engine that has passed its self-test.
     pub async fn build(config: &Config, hsm: Hsm, seams: Seams) -> Result<Self, StartError> {
@@ -108,7 +99,8 @@ impl App {
         let (stop, stopped) = watch::channel(false);
         let mut background = JoinSet::new();
         background.spawn(sealer.run(stopped));
-        let store = Store::new(database.clone(), seams.clock.clone(), trail.clone());
+        let waiting = config.limits.waiting_lists;
+        let store = Store::new(database.clone(), seams.clock.clone(), trail.clone(), waiting);
         let limits = DataLimits {
             data_bytes: config.limits.data_bytes,
             tags_bytes: config.limits.tags_bytes,
@@ -152,7 +144,7 @@ impl App {
         };
         let internal = config.internal.address()?;
         let main = if internal.is_some() { Listener::Public } else { Listener::Sole };
-        let health = Health { database, hsm };
+        let health = Health::of(database, hsm);
         let companions = Companions::new().await?;
         Ok(Self { face: Arc::new(face), api, companions, main, health, background, stop })
     }
@@ -189,15 +181,18 @@ impl App {
 
     /// What operators look at.
     pub fn ops(&self) -> Router {
-        Router::new()
-            .route("/livez", get(|| async { "ok\n" }))
-            .route("/readyz", get(ready))
-            .with_state(self.health.clone())
+        self.health.router()
+    }
+
+    /// Says to whoever asks for the service's health over gRPC that it is about to end.
+    pub async fn retire(&self) {
+        self.companions.retire().await;
     }
 
     /// Waits for transactions under way, for the seal over their events, then for the HSM's workers.
     pub async fn drain(self) {
-        let Self { face, api, health: Health { database, hsm }, background, stop, .. } = self;
+        let Self { face, api, health, background, stop, .. } = self;
+        let Health { database, hsm, .. } = health;
         drop((face, api));
         database.drain().await;
         let _ = stop.send(true);
@@ -248,13 +243,4 @@ fn unusable_roots(error: reqwest::Error) -> StartError {
 /// What is at no path, in the caller's tongue.
 async fn nowhere(request: Request) -> Response {
     if grpc::is_grpc(request.headers()) { grpc::unimplemented() } else { rest::not_found() }
-}
-
-/// Ready means that the database and the token answer now.
-async fn ready(State(Health { database, hsm }): State<Health>) -> (StatusCode, &'static str) {
-    match (database.probe().await, hsm.probe().await) {
-        (Ok(()), Ok(())) => (StatusCode::OK, "ready\n"),
-        (Err(_), _) => (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer\n"),
-        (_, Err(_)) => (StatusCode::SERVICE_UNAVAILABLE, "the HSM does not answer\n"),
-    }
 }

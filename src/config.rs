@@ -122,6 +122,7 @@ pub struct Limits {
     pub data_versions: u32,
     pub issuers: u32,
     pub revoked_tokens: u32,
+    pub waiting_lists: usize,
 }
 
 /// `[log]`

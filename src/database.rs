@@ -34,9 +34,14 @@ pub struct Database {
     acquire_timeout: Duration,
     /// Transactions that write at the same time: they leave connections to those that read.
     turns: Arc<Semaphore>,
+    /// Lists that may be read at the same time.
+    lists: usize,
     /// Transactions under way; draining waits for them.
     tasks: TaskTracker,
 }
+
+/// Connections that hot statements and the audit trail keep.
+const KEPT: u32 = 4;
 
 /// Connections that writing leaves: hot statements keep three, the audit trail and reading need one each.
 const LEFT: u32 = 5;
@@ -90,6 +95,9 @@ impl Database {
             patience,
             acquire_timeout: settings.acquire_timeout,
             turns: Arc::new(Semaphore::new(turns.unwrap_or_default().max(1))),
+            lists: usize::try_from(settings.max_connections.saturating_sub(KEPT) / 2)
+                .unwrap_or_default()
+                .max(1),
             tasks: TaskTracker::new(),
         })
     }
@@ -113,6 +121,11 @@ impl Database {
     /// The engine.
     pub const fn engine(&self) -> &Engine {
         &self.engine
+    }
+
+    /// How many lists may be read at the same time.
+    pub const fn lists(&self) -> usize {
+        self.lists
     }
 
     /// How long a statement may take, waiting for a connection included.

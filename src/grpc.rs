@@ -5,6 +5,7 @@
 //! its decoder's words. Health and reflection, which know no secrets, are its own.
 
 mod companions;
+mod deadline;
 mod frame;
 
 pub use companions::{Companions, NotDescribed};
@@ -18,12 +19,16 @@ use axum::{
     routing::post,
 };
 use prost::Message as _;
-use tonic::{Code, Status};
+use tonic::{Code, Status, metadata::MetadataValue};
 
-use self::frame::{framed, open};
+use self::{
+    deadline::patience,
+    frame::{framed, open},
+};
 use crate::{
     api::{Entrance, Luggage, Method, VersionInfo},
-    edge::{Visit, named_domain},
+    edge::{Visit, essence, named_domain},
+    error,
 };
 
 /// The paths of the face.
@@ -38,12 +43,21 @@ pub fn router(entrance: Entrance, companions: &Companions) -> Router {
 /// Whether a request is one of gRPC.
 pub fn is_grpc(headers: &HeaderMap) -> bool {
     let given = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    given.is_some_and(|text| text.starts_with("application/grpc"))
+    given.is_some_and(|text| {
+        let essence = essence(text);
+        ["application/grpc", "application/grpc+proto"]
+            .iter()
+            .any(|kind| essence.eq_ignore_ascii_case(kind))
+    })
 }
 
 /// What every method answers that is none.
 pub fn unimplemented() -> Response {
-    Status::unimplemented("There is no such method.").into_http::<Body>()
+    no_such_method().into_http::<Body>()
+}
+
+fn no_such_method() -> Status {
+    Status::unimplemented("There is no such method.")
 }
 
 async fn serve(
@@ -54,28 +68,55 @@ async fn serve(
     if !is_grpc(request.headers()) {
         return StatusCode::UNSUPPORTED_MEDIA_TYPE.into_response();
     }
-    let Some(method) = Method::named(&name) else { return unimplemented() };
-    if is_compressed(request.headers()) {
-        return Status::unimplemented("Messages are not compressed here.").into_http::<Body>();
-    }
     let mut visit = Visit::begin(&request, entrance.listener);
+    let mut response = match call(&entrance, &name, &mut visit, request).await {
+        Ok(message) => framed(&message),
+        Err(status) => status.into_http(),
+    };
+    visit.dress(&mut response);
+    response
+}
+
+/// The message that answers the call of the method called `name`.
+async fn call(
+    entrance: &Entrance,
+    name: &str,
+    visit: &mut Visit,
+    request: Request,
+) -> Result<Vec<u8>, Status> {
+    let Some(method) = Method::named(name) else {
+        visit.log("none", &[(error::Code::InvalidArgument, String::new())]);
+        return Err(no_such_method());
+    };
     let (parts, body) = request.into_parts();
+    if is_compressed(&parts.headers) {
+        visit.log(method.operation(), &[(error::Code::InvalidArgument, String::new())]);
+        let mut status = Status::unimplemented("Messages are not compressed here.");
+        let accepted = MetadataValue::from_static("identity");
+        status.metadata_mut().insert("grpc-accept-encoding", accepted);
+        return Err(status);
+    }
     let luggage = Luggage {
         authorization: authorization(&parts.headers),
         domain: named_domain(&parts.headers, "x_domain_id"),
         body,
     };
-    let encode = |reply: crate::api::Reply| Ok(reply.encode());
-    let answer = entrance.serve(&mut visit, method, luggage, open, encode).await;
-    let mut response = match answer {
-        Ok(message) => framed(&message),
-        Err(fault) => {
-            let details = format!("{}: {}", fault.name, fault.message);
-            Status::new(Code::from_i32(fault.grpc), details).into_http()
-        }
+    let encode = |reply: crate::api::Reply| reply.encode();
+    let work = entrance.serve(visit, method, luggage, open, encode);
+    let answer = match patience(&parts.headers) {
+        None => work.await,
+        Some(patience) => match tokio::time::timeout(patience, work).await {
+            Ok(answer) => answer,
+            Err(_) => {
+                let cause = "the caller's deadline has passed".to_owned();
+                visit.log(method.operation(), &[(error::Code::Unavailable, cause)]);
+                return Err(Status::deadline_exceeded("The deadline of the call has passed."));
+            }
+        },
     };
-    visit.dress(&mut response);
-    response
+    answer.map_err(|fault| {
+        Status::new(Code::from_i32(fault.grpc), format!("{}: {}", fault.name, fault.message))
+    })
 }
 
 /// The version of the server, for everybody.

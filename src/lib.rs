@@ -16,6 +16,7 @@ pub mod graphql;
 pub mod grpc;
 pub mod hsm;
 pub mod ids;
+mod json;
 pub mod query;
 pub mod rest;
 pub mod server;

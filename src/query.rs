@@ -4,6 +4,7 @@
 //! every face makes of its own request; `compile` turns it into conditions, and
 //! the store joins those to the caller's scope as the outer AND.
 
+mod budget;
 mod compile;
 mod cursor;
 mod field;
@@ -14,17 +15,19 @@ mod pattern;
 mod predicate;
 mod sort;
 mod tagged;
+mod tags;
 
 pub use compile::{condition, order, position_after};
 pub use cursor::{Cursor, Fingerprint};
 pub use field::{Field, FieldKind};
-pub use filter::{Condition, Filter, RawCondition, check_key, check_tags};
+pub use filter::{Condition, Filter, RawCondition, check_key};
 pub use moment::absolute as moment;
 pub use operator::{Compare, Operator};
 pub use pattern::Pattern;
 pub use predicate::{Context, Dialect};
-pub use sort::Sort;
+pub use sort::{Sort, place};
 pub use tagged::{TAGGED, Tagged};
+pub use tags::check_tags;
 
 use self::filter::Key;
 use crate::error::{Error, Result};
@@ -60,6 +63,8 @@ pub struct ListQuery {
     pub window: Window,
     /// Whether to count all that match.
     pub with_total: bool,
+    /// Whether to tell the place of each row.
+    pub with_cursors: bool,
 }
 
 /// A page of a list.
@@ -109,6 +114,14 @@ impl ListQuery {
     }
 }
 
+/// Checks texts that fields must equal. NUL is in no stored text, and PostgreSQL takes none.
+pub fn equal_to(equal: Vec<(Field, String)>) -> Result<Vec<(Field, String)>> {
+    match equal.iter().find(|(_, text)| text.contains('\0')) {
+        Some((field, _)) => Err(Error::invalid(&field.argument(), "must not contain NUL")),
+        None => Ok(equal),
+    }
+}
+
 /// The most words of a keyword, and the most bytes of each.
 const MAX_WORDS: usize = 16;
 const MAX_WORD_BYTES: usize = 1024;
@@ -116,8 +129,10 @@ const MAX_WORD_BYTES: usize = 1024;
 /// Splits `text` into the words of a keyword search.
 pub fn words(text: &str) -> Result<Vec<String>> {
     let words: Vec<String> = text.split_whitespace().map(str::to_lowercase).collect();
-    if words.len() > MAX_WORDS || words.iter().any(|word| word.len() > MAX_WORD_BYTES) {
-        let rule = format!("must have at most {MAX_WORDS} words of {MAX_WORD_BYTES} bytes");
+    let fits = |word: &String| word.len() <= MAX_WORD_BYTES && !word.contains('\0');
+    if words.len() > MAX_WORDS || !words.iter().all(fits) {
+        let rule =
+            format!("must have at most {MAX_WORDS} words of {MAX_WORD_BYTES} bytes, without NUL");
         return Err(Error::invalid("query.keyword", rule));
     }
     Ok(words)

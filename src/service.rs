@@ -5,13 +5,14 @@
 mod domain;
 mod input;
 mod issuer;
+mod tags;
 
 pub use crate::auth::{Caller, ClaimSet, Grant, Mapping, Named, Registration, Role, Target};
-pub use crate::store::{
-    AuditEvent, AuditFilter, AuditPage, Page, Place, RegisteredIssuer, UserSecret,
-};
+pub use crate::store::{AuditEvent, AuditFilter, AuditPage, AuditQuery};
+pub use crate::store::{Page, Place, RegisteredIssuer, UserSecret};
 pub use input::{CreateInput, DataLimits, DeleteInput, UpdateDataInput, UpdateInput};
 pub use issuer::{IssuerLimits, IssuerService};
+pub use tags::{MAX_DEPTH, depth};
 
 use std::sync::Arc;
 
@@ -149,18 +150,18 @@ impl UserSecretService {
             .await
     }
 
-    /// A page of the secrets of `target`.
+    /// A page of the secrets of `target`; the query is made for those only who may list.
     pub async fn list(
         &self,
         caller: &Caller,
         target: Target,
-        query: Result<ListQuery>,
+        query: impl FnOnce() -> Result<ListQuery>,
     ) -> Result<Page> {
         self.gate
             .run(caller, Verb::List, target, async |scope| {
-                let mut query = query?;
+                let mut query = query()?;
                 narrow(&mut query.search, caller);
-                self.store.page(scope, &query).await
+                self.store.page(scope, query).await
             })
             .await
     }
@@ -170,11 +171,11 @@ impl UserSecretService {
         &self,
         caller: &Caller,
         target: Target,
-        list: Result<Statistics>,
+        list: impl FnOnce() -> Result<Statistics>,
     ) -> Result<Outcome> {
         self.gate
             .run(caller, Verb::List, target, async |scope| {
-                let mut list = list?;
+                let mut list = list()?;
                 narrow(&mut list.search, caller);
                 self.store.statistics(scope, list).await
             })
@@ -186,11 +187,11 @@ impl UserSecretService {
         &self,
         caller: &Caller,
         target: Target,
-        statistics: Result<Statistics>,
+        statistics: impl FnOnce() -> Result<Statistics>,
     ) -> Result<Outcome> {
         self.gate
             .run(caller, Verb::Stat, target, async |scope| {
-                self.store.statistics(scope, statistics?).await
+                self.store.statistics(scope, statistics()?).await
             })
             .await
     }

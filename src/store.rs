@@ -40,6 +40,7 @@ mod domain;
 mod find;
 mod issuer;
 mod list;
+mod reading;
 mod reveal;
 mod statistics;
 mod tagged;
@@ -47,7 +48,7 @@ mod tags;
 mod transaction;
 mod user_secret;
 
-pub use audit_events::{AuditEvent, AuditFilter, AuditPage};
+pub use audit_events::{AuditEvent, AuditFilter, AuditPage, AuditQuery};
 pub use change::{Change, DataChange};
 pub use create::{Inserted, NewRow};
 pub use issuer::{RegisteredIssuer, Revocation};
@@ -61,7 +62,6 @@ use std::sync::{
 };
 
 use moka::sync::Cache;
-use tokio::sync::Semaphore;
 
 use batch::Batch;
 
@@ -88,7 +88,7 @@ pub struct Store {
     finds: Batch<find::Find>,
     reveals: Batch<reveal::Reveal>,
     creates: Batch<create::Create>,
-    calculations: Arc<Semaphore>,
+    turns: reading::Turns,
 }
 
 /// The most domains whose wrapped KEK is kept; some 300 bytes each.
@@ -98,15 +98,15 @@ const MAX_KEKS: u64 = 100_000;
 const LANES: usize = 1;
 
 impl Store {
-    /// The store in `database`, whose migrations must have run.
-    pub fn new(database: Database, clock: Clock, trail: Trail) -> Self {
+    /// The store in `database`, whose migrations must have run. Of each domain `waiting_lists` may wait.
+    pub fn new(database: Database, clock: Clock, trail: Trail, waiting_lists: usize) -> Self {
         Self {
+            turns: reading::Turns::new(database.lists(), waiting_lists),
             finds: Batch::start(&database, LANES, find::Find),
             reveals: Batch::start(&database, LANES, reveal::Reveal { trail: trail.clone() }),
             creates: Batch::start(&database, LANES, create::Create { trail: trail.clone() }),
             keks: Cache::new(MAX_KEKS),
             last_position: Arc::new(AtomicI64::new(0)),
-            calculations: Arc::new(Semaphore::new(statistics::AT_ONCE)),
             database,
             clock,
             trail,

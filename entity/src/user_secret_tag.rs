@@ -4,7 +4,11 @@
 //! A row that can be found by equality has a digest, and with it what lists are ordered by, so that
 //! one index gives the secrets with a tag in the order of their names.
 
-use std::{collections::HashSet, fmt::Write as _};
+use std::{
+    borrow::Cow,
+    collections::HashSet,
+    fmt::{self, Write as _},
+};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use sea_orm::{entity::prelude::*, prelude::Json};
@@ -31,7 +35,7 @@ pub struct Model {
     pub element: Option<i32>,
     /// `null`, `boolean`, `number`, `string`, `array` or `object`.
     pub kind: String,
-    /// A string; an object as [`canonical`] text.
+    /// A string; an object as [`canonical`] text, unless that is longer than [`MAX_OBJECT`].
     pub text: Option<String>,
     /// A number; 0 or 1 for a boolean.
     pub number: Option<f64>,
@@ -54,21 +58,27 @@ impl ActiveModelBehavior for ActiveModel {}
 /// The most values that the tags of a secret can be searched for.
 pub const MAX_VALUES: usize = 1000;
 
+/// The most bytes of paths and texts in all rows of a secret.
+pub const MAX_BYTES: usize = 128 * 1024;
+
 /// The most bytes of a path; deeper values cannot be searched for.
 pub const MAX_PATH: usize = 500;
 
 /// The most steps of a path.
 pub const MAX_DEPTH: usize = 16;
 
+/// The most bytes of an object's text; nobody can look for a longer one.
+pub const MAX_OBJECT: usize = 4096;
+
 /// A value that a path leads to.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Found {
+pub struct Found<'t> {
     /// Keys and indices with dots between them.
     pub path: String,
     /// The index within the array that `path` names, for one of its elements.
     pub element: Option<i32>,
     /// The value.
-    pub value: Json,
+    pub value: &'t Json,
 }
 
 /// Every value to which a path through `tags` leads, [`MAX_VALUES`] and one at most.
@@ -76,7 +86,7 @@ pub struct Found {
 /// As MongoDB resolves paths: a number is an index into an array; a key goes through
 /// an array into the objects in it; an array has its elements as values besides itself.
 /// A key that is empty or has a dot in it cannot be written in a path.
-pub fn values(tags: &Json) -> Vec<Found> {
+pub fn values(tags: &Json) -> Vec<Found<'_>> {
     let mut found = Vec::new();
     if let Json::Object(entries) = tags {
         enter(entries, "", 1, &mut found);
@@ -84,14 +94,20 @@ pub fn values(tags: &Json) -> Vec<Found> {
     found
 }
 
-fn enter(
-    entries: &serde_json::Map<String, Json>,
+/// Whether a step of `length` bytes behind `path` is still within what can be searched for.
+const fn is_within_reach(path: &str, length: usize, depth: usize) -> bool {
+    let dot = if path.is_empty() { 0 } else { 1 };
+    path.len() + dot + length <= MAX_PATH && depth <= MAX_DEPTH
+}
+
+fn enter<'t>(
+    entries: &'t serde_json::Map<String, Json>,
     path: &str,
     depth: usize,
-    found: &mut Vec<Found>,
+    found: &mut Vec<Found<'t>>,
 ) {
     for (key, value) in entries {
-        if key.is_empty() || key.contains('.') {
+        if key.is_empty() || key.contains('.') || !is_within_reach(path, key.len(), depth) {
             continue;
         }
         let dot = if path.is_empty() { "" } else { "." };
@@ -99,11 +115,11 @@ fn enter(
     }
 }
 
-fn walk(value: &Json, path: String, depth: usize, found: &mut Vec<Found>) {
-    if path.len() > MAX_PATH || depth > MAX_DEPTH || found.len() > MAX_VALUES {
+fn walk<'t>(value: &'t Json, path: String, depth: usize, found: &mut Vec<Found<'t>>) {
+    if found.len() > MAX_VALUES {
         return;
     }
-    found.push(Found { path: path.clone(), element: None, value: value.clone() });
+    found.push(Found { path: path.clone(), element: None, value });
     match value {
         Json::Object(entries) => enter(entries, &path, depth + 1, found),
         Json::Array(items) => {
@@ -111,8 +127,11 @@ fn walk(value: &Json, path: String, depth: usize, found: &mut Vec<Found>) {
                 if found.len() > MAX_VALUES {
                     return;
                 }
-                found.push(Found { path: path.clone(), element: Some(index), value: item.clone() });
-                walk(item, format!("{path}.{index}"), depth + 1, found);
+                found.push(Found { path: path.clone(), element: Some(index), value: item });
+                let step = index.to_string();
+                if is_within_reach(&path, step.len(), depth + 1) {
+                    walk(item, format!("{path}.{step}"), depth + 1, found);
+                }
                 if let Json::Object(entries) = item {
                     enter(entries, &path, depth + 1, found);
                 }
@@ -126,8 +145,9 @@ fn walk(value: &Json, path: String, depth: usize, found: &mut Vec<Found>) {
 pub fn rows(secret: &user_secret::Model) -> Vec<Model> {
     // Where a path leads to equal values, one row stands for all: a list shows a secret once.
     let mut seen = HashSet::new();
-    let row = |(place, Found { path, element, value }): (i32, Found)| {
-        let (kind, text, number) = parts(&value);
+    let found = (0..).zip(values(&secret.tags)).take(MAX_VALUES);
+    let row = |(place, Found { path, element, value })| {
+        let (kind, text, number) = parts(value);
         let mut first = || seen.insert((path.clone(), kind, text.clone(), number.map(bits)));
         let digest = mark(&path, kind, text.as_deref(), number).filter(|_| first());
         let beside = digest.map(|_| secret);
@@ -138,7 +158,7 @@ pub fn rows(secret: &user_secret::Model) -> Vec<Model> {
             place,
             element,
             kind: kind.to_owned(),
-            text,
+            text: text.map(Cow::into_owned),
             number,
             digest,
             user_id: beside.map(|secret| secret.user_id.clone()),
@@ -146,7 +166,7 @@ pub fn rows(secret: &user_secret::Model) -> Vec<Model> {
             position: beside.map(|secret| secret.position),
         }
     };
-    (0..).zip(values(&secret.tags)).take(MAX_VALUES).map(row).collect()
+    found.map(row).collect()
 }
 
 /// What an index knows a value at a path by: short, whatever the value. Different values may share one.
@@ -169,50 +189,71 @@ fn bits(number: f64) -> u64 {
 }
 
 /// What a value is compared by: its kind, its text and its number.
-pub fn parts(value: &Json) -> (&'static str, Option<String>, Option<f64>) {
+pub fn parts(value: &Json) -> (&'static str, Option<Cow<'_, str>>, Option<f64>) {
     match value {
         Json::Null => ("null", None, None),
         Json::Bool(value) => ("boolean", None, Some(f64::from(u8::from(*value)))),
         Json::Number(number) => ("number", None, number.as_f64()),
-        Json::String(text) => ("string", Some(text.clone()), None),
+        Json::String(text) => ("string", Some(text.into()), None),
         Json::Array(_) => ("array", None, None),
-        Json::Object(_) => ("object", Some(canonical(value)), None),
+        Json::Object(_) => ("object", canonical(value).map(Cow::Owned), None),
     }
 }
 
-/// The one text of all equal values: keys in order, numbers as doubles.
-pub fn canonical(value: &Json) -> String {
-    let mut text = String::new();
-    write(value, &mut text);
-    text
+/// The one text of all objects that are equal to `value`: keys in order, numbers as doubles.
+/// None when it is longer than [`MAX_OBJECT`].
+pub fn canonical(value: &Json) -> Option<String> {
+    let mut text = Bounded(String::new());
+    write(value, &mut text).ok().map(|()| text.0)
 }
 
-fn write(value: &Json, text: &mut String) {
+/// A text that refuses to grow beyond [`MAX_OBJECT`].
+struct Bounded(String);
+
+impl fmt::Write for Bounded {
+    fn write_str(&mut self, part: &str) -> fmt::Result {
+        if self.0.len().saturating_add(part.len()) > MAX_OBJECT {
+            return Err(fmt::Error);
+        }
+        self.0.push_str(part);
+        Ok(())
+    }
+}
+
+fn write(value: &Json, text: &mut Bounded) -> fmt::Result {
     match value {
         Json::Object(entries) => {
             let mut entries: Vec<_> = entries.iter().collect();
             entries.sort_by_key(|(key, _)| *key);
-            text.push('{');
+            text.write_char('{')?;
             for (index, (key, value)) in entries.into_iter().enumerate() {
                 let comma = if index == 0 { "" } else { "," };
-                let _ = write!(text, "{comma}{}:", Json::from(key.as_str()));
-                write(value, text);
+                write!(text, "{comma}{}:", Json::from(key.as_str()))?;
+                write(value, text)?;
             }
-            text.push('}');
+            text.write_char('}')
         }
         Json::Array(items) => {
-            text.push('[');
+            text.write_char('[')?;
             for (index, item) in items.iter().enumerate() {
-                text.push_str(if index == 0 { "" } else { "," });
-                write(item, text);
+                text.write_str(if index == 0 { "" } else { "," })?;
+                write(item, text)?;
             }
-            text.push(']');
+            text.write_char(']')
         }
-        Json::Number(number) => {
-            let _ = write!(text, "{}", number.as_f64().unwrap_or_default());
-        }
-        other => {
-            let _ = write!(text, "{other}");
-        }
+        Json::Number(number) => write_number(number.as_f64().unwrap_or_default(), text),
+        other => write!(text, "{other}"),
+    }
+}
+
+/// The shortest digits that mean `number`; with an exponent where plain ones would be many.
+fn write_number(number: f64, text: &mut Bounded) -> fmt::Result {
+    if number == 0.0 {
+        // There are two zeros, which are equal.
+        text.write_char('0')
+    } else if (1e-5..1e16).contains(&number.abs()) {
+        write!(text, "{number}")
+    } else {
+        write!(text, "{number:e}")
     }
 }

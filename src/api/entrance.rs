@@ -48,14 +48,14 @@ impl Entrance {
         method: Method,
         luggage: Luggage,
         open: impl FnOnce(Bytes) -> Result<I>,
-        render: impl FnOnce(Reply) -> Result<T>,
+        render: impl FnOnce(Reply) -> T,
     ) -> Answer<T> {
         let Luggage { authorization, domain, body } = luggage;
         // Boxed: the future of a request is large, and moving it is not free.
         let work = Box::pin(async {
             let caller = visit.admit(&self.edge, authorization.as_ref()).await?;
             let message = open(self.edge.read(body).await?)?;
-            render(self.api.call(method, &caller, domain.as_deref(), message).await?)
+            self.api.call(method, &caller, domain.as_deref(), message).await.map(render)
         });
         let outcome = self.edge.within(work).await.flatten();
         let failures: Vec<_> = outcome

@@ -13,7 +13,8 @@ use super::{
 use crate::{
     error::{Error, Result},
     query::{
-        Field, Filter, ListQuery, MAX_ROWS, Operator, RawCondition, Search, Sort, Window, words,
+        Field, Filter, ListQuery, MAX_ROWS, Operator, RawCondition, Search, Sort, Window, equal_to,
+        words,
     },
     statistics::{RawStage, Statistics},
 };
@@ -55,6 +56,7 @@ impl Asked {
             sort: Sort::parse(sort)?,
             window: Window::Numbered { start, limit },
             with_total: true,
+            with_cursors: false,
         })
     }
 
@@ -93,7 +95,7 @@ fn search(
 ) -> Result<Search> {
     let filter = conditions("query.filter", filter)?;
     let filter = Filter::check(filter, conditions("query.filterOr", filter_or)?)?;
-    Ok(Search { equal, filter, keyword: words(keyword)? })
+    Ok(Search { equal: equal_to(equal)?, filter, keyword: words(keyword)? })
 }
 
 /// What could reach other tenants' rows is never served.

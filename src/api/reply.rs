@@ -7,10 +7,9 @@ use serde_json::{Map, Value, json};
 use super::{
     messages::{UserSecretDataInfo, UserSecretInfo, UserSecretsInfo},
     shown::Shown,
-    structure::{to_object, to_struct},
+    structure::{struct_to_json, to_struct},
 };
 use crate::{
-    error::Result,
     service::{Page, UserSecret},
     statistics::{Datum, Outcome},
 };
@@ -56,29 +55,28 @@ impl Reply {
     }
 
     /// The message as JSON; what has its default value is left out.
-    pub fn into_json(self) -> Result<Value> {
-        Ok(match self {
-            Self::Secret(message) => json_of(message)?,
+    pub fn into_json(self) -> Value {
+        match self {
+            Self::Secret(message) => json_of(message),
             Self::Secrets(UserSecretsInfo { results, total_count }) => {
                 let mut json = Map::new();
                 if !results.is_empty() {
-                    let results: Result<Vec<_>> = results.into_iter().map(json_of).collect();
-                    json.insert("results".to_owned(), results?.into());
+                    json.insert("results".to_owned(), results.into_iter().map(json_of).collect());
                 }
                 if total_count != 0 {
                     json.insert("total_count".to_owned(), total_count.into());
                 }
                 json.into()
             }
-            Self::Statistics(message) => to_object("results", message)?,
+            Self::Statistics(message) => struct_to_json(message),
             // The data of a secret has no way out over REST.
             Self::Data(_) | Self::Nothing => json!({}),
-        })
+        }
     }
 }
 
-fn json_of(message: UserSecretInfo) -> Result<Value> {
-    let tags = message.tags.map(|tags| to_object("tags", tags)).transpose()?;
+fn json_of(message: UserSecretInfo) -> Value {
+    let tags = message.tags.map(struct_to_json);
     let texts = [
         ("user_secret_id", message.user_secret_id),
         ("name", message.name),
@@ -90,7 +88,7 @@ fn json_of(message: UserSecretInfo) -> Result<Value> {
     ];
     let texts = texts.into_iter().filter(|(_, text)| !text.is_empty());
     let texts = texts.map(|(key, text)| (key.to_owned(), text.into()));
-    Ok(Value::Object(texts.chain(tags.map(|tags| ("tags".to_owned(), tags))).collect()))
+    Value::Object(texts.chain(tags.map(|tags| ("tags".to_owned(), tags))).collect())
 }
 
 pub(super) fn info(secret: UserSecret) -> UserSecretInfo {

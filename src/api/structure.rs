@@ -9,47 +9,53 @@ use serde_json::{Map, Value};
 
 use crate::{
     error::{Error, Result},
+    service::MAX_DEPTH,
     statistics::number,
 };
 
-/// How deep objects and lists may nest.
-pub const MAX_DEPTH: usize = 30;
-
 /// The JSON object that `fields`, the value of `key`, say.
 pub(super) fn to_object(key: &str, fields: Struct) -> Result<Value> {
-    object(key, fields, 0)
+    from_proto(key, Proto { kind: Some(Kind::StructValue(fields)) })
 }
 
 /// The JSON that `value`, that of `key`, says.
-pub(super) fn from_proto(key: &str, proto: Proto) -> Result<Value> {
-    value(key, proto, 0)
+pub(super) fn from_proto(key: &str, value: Proto) -> Result<Value> {
+    check(key, &value, 0)?;
+    Ok(to_json(value))
 }
 
-fn object(key: &str, Struct { fields }: Struct, depth: usize) -> Result<Value> {
+/// Refuses what JSON cannot say, and what nests too deep. The decoder has bounded how deep that is.
+fn check(key: &str, Proto { kind }: &Proto, depth: usize) -> Result<()> {
+    let too_deep = || Error::invalid(key, format!("must nest at most {MAX_DEPTH} deep"));
+    let mut inner: Box<dyn Iterator<Item = &Proto>> = match kind {
+        Some(Kind::NumberValue(value)) if number(*value).is_none() => {
+            return Err(Error::invalid(key, "must hold finite numbers only"));
+        }
+        Some(Kind::StructValue(Struct { fields })) => Box::new(fields.values()),
+        Some(Kind::ListValue(ListValue { values })) => Box::new(values.iter()),
+        _ => return Ok(()),
+    };
     if depth >= MAX_DEPTH {
-        return Err(Error::invalid(key, format!("must nest at most {MAX_DEPTH} deep")));
+        return Err(too_deep());
     }
-    let fields = fields.into_iter().map(|(name, inner)| Ok((name, value(key, inner, depth + 1)?)));
-    Ok(Value::Object(fields.collect::<Result<_>>()?))
+    inner.try_for_each(|value| check(key, value, depth + 1))
 }
 
-fn value(key: &str, Proto { kind }: Proto, depth: usize) -> Result<Value> {
-    Ok(match kind {
+/// The JSON that `value` says, however deep; a number that JSON does not have is null.
+pub(super) fn to_json(Proto { kind }: Proto) -> Value {
+    match kind {
         None | Some(Kind::NullValue(_)) => Value::Null,
         Some(Kind::BoolValue(value)) => value.into(),
         Some(Kind::StringValue(text)) => text.into(),
-        Some(Kind::NumberValue(value)) => Value::Number(
-            number(value).ok_or_else(|| Error::invalid(key, "must hold finite numbers only"))?,
-        ),
-        Some(Kind::StructValue(fields)) => object(key, fields, depth)?,
-        Some(Kind::ListValue(_)) if depth >= MAX_DEPTH => {
-            return Err(Error::invalid(key, format!("must nest at most {MAX_DEPTH} deep")));
-        }
-        Some(Kind::ListValue(ListValue { values })) => {
-            let values = values.into_iter().map(|inner| value(key, inner, depth + 1));
-            Value::Array(values.collect::<Result<_>>()?)
-        }
-    })
+        Some(Kind::NumberValue(value)) => number(value).map_or(Value::Null, Value::Number),
+        Some(Kind::StructValue(fields)) => struct_to_json(fields),
+        Some(Kind::ListValue(ListValue { values })) => values.into_iter().map(to_json).collect(),
+    }
+}
+
+/// The same of an object.
+pub(super) fn struct_to_json(Struct { fields }: Struct) -> Value {
+    Value::Object(fields.into_iter().map(|(name, value)| (name, to_json(value))).collect())
 }
 
 /// The Struct that says `object`.

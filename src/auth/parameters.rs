@@ -25,7 +25,8 @@ impl Parameters {
     pub(super) fn read(injected: &Map<String, Value>) -> Option<Self> {
         let text = |name: &str| match injected.get(name) {
             None | Some(Value::Null) => Some(None),
-            Some(Value::String(text)) => {
+            // Nothing that is stored has a NUL.
+            Some(Value::String(text)) if !text.contains('\0') => {
                 Some(Some(text.as_str().into()).filter(|_| !text.is_empty()))
             }
             Some(_) => None,

@@ -38,6 +38,7 @@ async fn serve(config: &Config, hsm: Hsm) -> Result<(), Failure> {
         }
     }
     tracing::info!("draining");
+    app.retire().await;
     let drain = Duration::from_millis(config.server.drain_timeout_ms);
     let deadline = tokio::time::Instant::now() + drain;
     // A client that is silent holds its connection to the end of its time. The seal and the HSM need some of their own.

@@ -14,13 +14,22 @@ const TRANSIENT: [&str; 5] = ["08", "40", "53", "57", "55P03"];
 /// Primary result codes of SQLite after which trying again may help: busy, locked, interrupted, I/O, full, cannot open.
 const TRANSIENT_SQLITE: [u8; 6] = [5, 6, 9, 10, 13, 14];
 
+/// PostgreSQL cannot compile a pattern.
+const PATTERN: &str = "2201B";
+
 /// A database error as callers may see it.
 pub fn failed(error: DbErr) -> Error {
     let away = match &error {
         DbErr::ConnectionAcquire(_) => true,
         DbErr::Conn(RuntimeErr::SqlxError(cause))
         | DbErr::Exec(RuntimeErr::SqlxError(cause))
-        | DbErr::Query(RuntimeErr::SqlxError(cause)) => is_transient(cause),
+        | DbErr::Query(RuntimeErr::SqlxError(cause)) => {
+            let answer = cause.as_database_error();
+            if answer.is_some_and(|answer| answer.code().is_some_and(|code| code == PATTERN)) {
+                return Error::malformed("A pattern of the query must be simpler.");
+            }
+            is_transient(cause)
+        }
         _ => false,
     };
     if away { Error::unavailable(error) } else { Error::internal(error) }

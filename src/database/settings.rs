@@ -72,6 +72,9 @@ const IDLE: Duration = Duration::from_secs(1);
 /// How many instructions SQLite carries out between two looks at the clock: some ten microseconds.
 const INSTRUCTIONS: i32 = 1_000;
 
+/// Statements that a connection remembers. Lists make new ones without end, of any length that they may have.
+const STATEMENTS: usize = 24;
+
 impl DatabaseSettings {
     /// The same, and statements take as long as they take.
     pub(super) fn patient(&self) -> Self {
@@ -143,6 +146,7 @@ impl DatabaseSettings {
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             .busy_timeout(self.acquire_timeout)
+            .statement_cache_capacity(STATEMENTS)
             // Conditions with patterns.
             .with_regexp()
             // A deleted envelope leaves no copy in a free page.
@@ -155,6 +159,7 @@ impl DatabaseSettings {
         Ok(url
             .parse::<PgConnectOptions>()?
             .application_name("usersecret")
+            .statement_cache_capacity(STATEMENTS)
             .options([
                 ("statement_timeout", timeout.as_str()),
                 // A replica that died in the middle must not hold its locks for long.

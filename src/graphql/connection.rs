@@ -6,7 +6,9 @@ use serde_json::Value;
 use super::user_secret::UserSecret;
 use crate::{
     error::Result,
-    query::{Field, Filter, ListQuery, Operator, RawCondition, Search, Sort, Window, words},
+    query::{
+        Field, Filter, ListQuery, Operator, RawCondition, Search, Sort, Window, equal_to, words,
+    },
     service::Page,
 };
 
@@ -123,6 +125,7 @@ pub(super) struct ListArguments {
 impl QueryInput {
     pub(super) fn into_query(self, arguments: ListArguments) -> Result<ListQuery> {
         let ListArguments { equal, first, after, last, before, with_total } = arguments;
+        let equal = equal_to(equal)?;
         let keyword = self.keyword.as_deref().map(words).transpose()?.unwrap_or_default();
         let sort = self.sort.unwrap_or_default().into_iter().map(|by| (by.key, by.desc)).collect();
         let sort = Sort::parse(sort)?;
@@ -132,7 +135,8 @@ impl QueryInput {
             filter.unwrap_or_default().into_iter().map(Into::into).collect()
         };
         let filter = Filter::check(conditions(self.filter), conditions(self.filter_or))?;
-        Ok(ListQuery { search: Search { equal, filter, keyword }, sort, window, with_total })
+        let search = Search { equal, filter, keyword };
+        Ok(ListQuery { search, sort, window, with_total, with_cursors: true })
     }
 }
 
@@ -186,14 +190,17 @@ impl From<Page> for UserSecretConnection {
         let page_info = PageInfo {
             has_previous_page: page.has_previous,
             has_next_page: page.has_next,
-            start_cursor: page.places.first().map(|place| place.cursor.clone()),
-            end_cursor: page.places.last().map(|place| place.cursor.clone()),
+            start_cursor: page.places.first().and_then(|place| place.cursor.clone()),
+            end_cursor: page.places.last().and_then(|place| place.cursor.clone()),
         };
         let nodes = page.places.iter().map(|place| UserSecret(place.secret.clone())).collect();
         let edges = page
             .places
             .into_iter()
-            .map(|place| UserSecretEdge { node: UserSecret(place.secret), cursor: place.cursor })
+            .map(|place| UserSecretEdge {
+                node: UserSecret(place.secret),
+                cursor: place.cursor.unwrap_or_default(),
+            })
             .collect();
         let total_count = i32::try_from(page.total.unwrap_or_default()).unwrap_or(i32::MAX);
         Self { edges, nodes, page_info, total_count }

@@ -15,7 +15,7 @@ use crate::{
     error::Error,
     ids::{DomainId, UserSecretId},
     query::{DEFAULT_PAGE, Field, MAX_PAGE},
-    service::{AuditEvent as Event, AuditFilter, AuditPage, Target},
+    service::{AuditEvent as Event, AuditFilter, AuditPage, AuditQuery, Target},
 };
 
 /// A domain, which is a tenant.
@@ -46,8 +46,8 @@ impl Domain {
         let equal = user_id.map(|id| (Field::UserId, id.0)).into_iter().collect();
         let with_total = ctx.look_ahead().field("totalCount").exists();
         let arguments = ListArguments { equal, first, after, last, before, with_total };
-        let query = query.unwrap_or_default().into_query(arguments)?;
-        Ok(ctx.service()?.list(ctx.caller()?, self.target(), Ok(query)).await?.into())
+        let query = || query.unwrap_or_default().into_query(arguments);
+        Ok(ctx.service()?.list(ctx.caller()?, self.target(), query).await?.into())
     }
 
     /// The secret of anybody in the domain; null with the error NOT_FOUND when there is none.
@@ -66,7 +66,7 @@ impl Domain {
         ctx: &Context<'_>,
         #[graphql(desc = "What is asked.")] query: StatisticsQueryInput,
     ) -> Result<UserSecretStat, Fault> {
-        let statistics = query.into_statistics();
+        let statistics = || query.into_statistics();
         Ok(ctx.service()?.stat(ctx.caller()?, self.target(), statistics).await?.into())
     }
 
@@ -78,19 +78,10 @@ impl Domain {
         #[graphql(desc = "How many, at most 100; 20 when nothing is said.")] first: Option<i32>,
         #[graphql(desc = "Events older than the one with this cursor.")] after: Option<String>,
     ) -> Result<AuditEventConnection, Fault> {
-        let limit = match first.map(u64::try_from) {
-            None => DEFAULT_PAGE,
-            Some(Ok(limit)) if limit <= MAX_PAGE => limit,
-            Some(_) => return Err(Error::invalid("first", "must be 0 to 100").into()),
-        };
-        let after = after
-            .map(|text| Uuid::parse_str(&text))
-            .transpose()
-            .map_err(|_| Error::invalid("after", "must be a cursor of this list"))?;
-        let filter = filter.unwrap_or_default().into();
-        let domain = self.0.clone();
-        let page = ctx.service()?.audit_events(ctx.caller()?, domain, filter, limit, after).await?;
-        Ok(AuditEventConnection::of(page, after.is_some()))
+        let is_continued = after.is_some();
+        let query = || audit_query(filter.unwrap_or_default(), first, after);
+        let page = ctx.service()?.audit_events(ctx.caller()?, self.0.clone(), query).await?;
+        Ok(AuditEventConnection::of(page, is_continued))
     }
 
     /// The issuers that the domain registered for its users, by name.
@@ -125,17 +116,28 @@ struct AuditEventFilterInput {
     outcome: Option<String>,
 }
 
-impl From<AuditEventFilterInput> for AuditFilter {
-    fn from(input: AuditEventFilterInput) -> Self {
-        Self {
-            since: input.since.map(Into::into),
-            until: input.until.map(Into::into),
-            user_id: input.user_id.map(|id| id.0),
-            operation: input.operation,
-            target: input.user_secret_id.map(|id| id.0).or(input.target),
-            outcome: input.outcome,
-        }
-    }
+/// What the arguments of the trail ask for.
+fn audit_query(
+    filter: AuditEventFilterInput,
+    first: Option<i32>,
+    after: Option<String>,
+) -> Result<AuditQuery, Error> {
+    let limit = match first.map(u64::try_from) {
+        None => DEFAULT_PAGE,
+        Some(Ok(limit)) if limit <= MAX_PAGE => limit,
+        Some(_) => return Err(Error::invalid("first", "must be 0 to 100")),
+    };
+    let after = after.map(|text| Uuid::parse_str(&text)).transpose();
+    let after = after.map_err(|_| Error::invalid("after", "must be a cursor of this list"))?;
+    let filter = AuditFilter {
+        since: filter.since.map(Into::into),
+        until: filter.until.map(Into::into),
+        user_id: filter.user_id.map(|id| id.0),
+        operation: filter.operation,
+        target: filter.user_secret_id.map(|id| id.0).or(filter.target),
+        outcome: filter.outcome,
+    };
+    Ok(AuditQuery { filter: filter.check()?, limit, after })
 }
 
 /// A page of the audit trail.

@@ -21,6 +21,7 @@ use crate::{
     audit::Listener,
     edge::{Edge, Visit, named_domain},
     error::{Code, Error},
+    json::UniqueObject,
     service::Caller,
 };
 use call::Call;
@@ -139,10 +140,9 @@ async fn answer(
             Error::malformed("A mutation needs POST."),
         );
     }
-    let mut graphql = GraphQlRequest::new("")
-        .variables(Variables::from_json(Value::Object(call.variables.unwrap_or_default())))
-        .data(caller)
-        .data(named);
+    let variables = call.variables.map(|UniqueObject(given)| given).unwrap_or_default();
+    let variables = Variables::from_json(Value::Object(variables));
+    let mut graphql = GraphQlRequest::new("").variables(variables).data(caller).data(named);
     if let Some(name) = call.operation_name {
         graphql = graphql.operation_name(name);
     }

@@ -88,8 +88,8 @@ impl Query {
             before,
             with_total: ctx.look_ahead().field("totalCount").exists(),
         };
-        let query = query.unwrap_or_default().into_query(arguments)?;
-        Ok(ctx.service()?.list(ctx.caller()?, Target::Own, Ok(query)).await?.into())
+        let query = || query.unwrap_or_default().into_query(arguments);
+        Ok(ctx.service()?.list(ctx.caller()?, Target::Own, query).await?.into())
     }
 
     /// What can be said of the caller's own secrets as a whole.
@@ -98,7 +98,7 @@ impl Query {
         ctx: &Context<'_>,
         #[graphql(desc = "What is asked.")] query: StatisticsQueryInput,
     ) -> Result<UserSecretStat, Fault> {
-        let statistics = query.into_statistics();
+        let statistics = || query.into_statistics();
         Ok(ctx.service()?.stat(ctx.caller()?, Target::Own, statistics).await?.into())
     }
 

@@ -1,7 +1,7 @@
 //! What a gRPC server has beside its methods: health, and a description of itself.
 
 use axum::Router;
-use tonic_health::ServingStatus;
+use tonic_health::{ServingStatus, server::HealthReporter};
 use tonic_reflection::server::Builder;
 
 use crate::api::DESCRIPTORS;
@@ -15,7 +15,10 @@ pub struct NotDescribed(#[from] tonic_reflection::server::Error);
 const NAMES: [&str; 3] = ["", "secret", "spaceone.api.user_secret.v1.UserSecret"];
 
 /// Health and reflection, ready to be put on any listener.
-pub struct Companions(Router);
+pub struct Companions {
+    router: Router,
+    reporter: HealthReporter,
+}
 
 impl Companions {
     /// Companions that say that the service serves.
@@ -38,10 +41,17 @@ impl Companions {
                 "/grpc.reflection.v1alpha.ServerReflection/{method}",
                 describe().build_v1alpha()?,
             );
-        Ok(Self(router))
+        Ok(Self { router, reporter })
+    }
+
+    /// Says from now on that the service does not serve.
+    pub async fn retire(&self) {
+        for name in NAMES {
+            self.reporter.set_service_status(name, ServingStatus::NotServing).await;
+        }
     }
 
     pub(super) fn router(&self) -> Router {
-        self.0.clone()
+        self.router.clone()
     }
 }

@@ -20,6 +20,10 @@ pub(super) struct Encoded(Bytes);
 pub(super) fn open(body: Bytes) -> Result<Encoded> {
     let unreadable = || Error::malformed("The call must carry one message, not compressed.");
     let (&[flag, length @ ..], message) = body.split_first_chunk::<5>().ok_or_else(unreadable)?;
+    // So the compression specification of gRPC wants it: an encoding that was named has been refused before.
+    if flag == 1 {
+        return Err(Error::internal("a message is compressed, and no encoding was named"));
+    }
     let whole = usize::try_from(u32::from_be_bytes(length)).is_ok_and(|n| n == message.len());
     if flag == 0 && whole { Ok(Encoded(body.slice(5..))) } else { Err(unreadable()) }
 }

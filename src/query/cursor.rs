@@ -1,11 +1,13 @@
 //! Cursors: the place of a row in an order, opaque and bound to the query.
 
+use std::fmt::{self, Write as _};
+
 use aws_lc_rs::digest;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::ListQuery;
+use super::{ListQuery, Search};
 use crate::auth::Scope;
 
 /// The place of a row: its values of the sort keys, and the tie-breaks.
@@ -29,18 +31,26 @@ pub struct Cursor {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fingerprint(String);
 
+/// Takes a text piece by piece.
+struct Hash(digest::Context);
+
+impl fmt::Write for Hash {
+    fn write_str(&mut self, piece: &str) -> fmt::Result {
+        self.0.update(piece.as_bytes());
+        Ok(())
+    }
+}
+
 impl Fingerprint {
     /// The fingerprint of `query` within `scope`; its window does not count.
     pub fn of(scope: &Scope, query: &ListQuery) -> Self {
         let (domain, owner) = (scope.domain(), scope.owner());
-        let text = format!(
-            "{domain:?} {owner:?} {:?} {:?} {:?} {:?}",
-            query.search.equal,
-            query.search.filter,
-            query.search.keyword,
-            query.sort()
-        );
-        let hash = digest::digest(&digest::SHA256, text.as_bytes());
+        let Search { equal, filter, keyword } = &query.search;
+        let mut hash = Hash(digest::Context::new(&digest::SHA256));
+        // What is hashed does not fail to be written.
+        let _ = write!(hash, "{domain:?} {owner:?} {equal:?} {filter:?} {keyword:?} ");
+        let _ = write!(hash, "{:?}", query.sort());
+        let hash = hash.0.finish();
         Self(URL_SAFE_NO_PAD.encode(hash.as_ref().first_chunk::<9>().unwrap_or(&[0; 9])))
     }
 }
@@ -67,7 +77,11 @@ impl Cursor {
         let keys = query.sort().iter();
         let columns: Vec<_> =
             keys.flat_map(|key| (0..key.terms().len()).map(move |index| (key, index))).collect();
+        // Anybody can make one, and PostgreSQL takes no NUL.
+        let no_nul = |text: &str| !text.contains('\0');
         let fits = cursor.fingerprint == *fingerprint
+            && no_nul(&cursor.id)
+            && cursor.values.iter().filter_map(Value::as_str).all(no_nul)
             && cursor.values.len() == columns.len()
             && cursor
                 .values

@@ -76,6 +76,16 @@ impl Field {
         }
     }
 
+    /// The field's name as an argument, which errors use.
+    pub fn argument(self) -> String {
+        let mut words = self.key().split('_');
+        let first = words.next().unwrap_or_default().to_owned();
+        words.fold(first, |name, word| {
+            let (initial, rest) = word.split_at(1);
+            name + &initial.to_ascii_uppercase() + rest
+        })
+    }
+
     /// Whether a secret may be without it.
     pub const fn is_nullable(self) -> bool {
         matches!(self, Self::SchemaId | Self::Provider | Self::ExpiresAt)

@@ -1,10 +1,11 @@
 //! Conditions: what a caller asks of the rows of a list.
 
-use ::entity::user_secret_tag::{MAX_DEPTH, MAX_PATH, MAX_VALUES as TAG_VALUES, canonical, values};
+use ::entity::user_secret_tag::{MAX_DEPTH, MAX_OBJECT, MAX_PATH, canonical};
 use serde_json::{Map, Value};
 
 use super::{
     Compare, Field, FieldKind, Operator, Pattern,
+    budget::Budget,
     moment::{self, Relative},
 };
 use crate::{
@@ -95,16 +96,7 @@ const MAX_TEXTS: usize = 20;
 const MAX_ENTRIES: usize = 10;
 
 /// The most bytes of a value.
-const MAX_VALUE: usize = 4096;
-
-/// Refuses tags in which there is more than can be searched for.
-pub fn check_tags(tags: &Value) -> Result<()> {
-    if values(tags).len() > TAG_VALUES {
-        let rule = format!("must lead to at most {TAG_VALUES} values, counted along every path");
-        return Err(Error::invalid("tags", rule));
-    }
-    Ok(())
-}
+const MAX_VALUE: usize = MAX_OBJECT;
 
 /// Whether `text` is a key: a field, or a path through the tags. The error is the rule that it breaks.
 pub fn check_key(text: &str) -> Result<(), String> {
@@ -116,14 +108,15 @@ impl Filter {
     ///
     /// The error names the path of what is at fault.
     pub fn check(all: Vec<RawCondition>, any: Vec<RawCondition>) -> Result<Self> {
-        let check = |name: &str, conditions: Vec<RawCondition>| {
+        let mut budget = Budget::default();
+        let mut check = |name: &str, conditions: Vec<RawCondition>| {
             if conditions.len() > MAX_CONDITIONS {
                 let rule = format!("must have at most {MAX_CONDITIONS} conditions");
                 return Err(Error::invalid(name, rule));
             }
             let conditions = conditions.into_iter().enumerate();
             conditions
-                .map(|(index, raw)| raw.check().map_err(|fault| fault.at(name, index)))
+                .map(|(index, raw)| raw.check(&mut budget).map_err(|fault| fault.at(name, index)))
                 .collect::<Result<Vec<_>>>()
         };
         Ok(Self { all: check("query.filter", all)?, any: check("query.filterOr", any)? })
@@ -154,7 +147,7 @@ fn value_fault<T>(rule: impl Into<String>) -> Result<T, Fault> {
 }
 
 impl RawCondition {
-    fn check(self) -> Result<Condition, Fault> {
+    fn check(self, budget: &mut Budget) -> Result<Condition, Fault> {
         let operator = self.operator.ok_or(Fault::missing("operator"))?;
         let key = self.key.filter(|key| !key.is_empty()).ok_or(Fault::missing("key"))?;
         let key = Key::parse(&key).map_err(|rule| Fault("key", Flaw::Invalid, rule))?;
@@ -165,7 +158,7 @@ impl RawCondition {
             return Err(Fault("value", flaw, rule));
         }
         let absence = operator == Operator::Exists && self.value == Value::Bool(false);
-        let test = key.test(operator, self.value)?;
+        let test = key.test(operator, self.value, budget)?;
         Ok(Condition { key, test, negated: operator.negates() || absence })
     }
 }
@@ -190,25 +183,27 @@ impl Key {
         Ok(Self::Tag(path.to_owned()))
     }
 
-    fn test(&self, operator: Operator, value: Value) -> Result<Test, Fault> {
+    fn test(&self, operator: Operator, value: Value, budget: &mut Budget) -> Result<Test, Fault> {
         use Operator::{
             Contain, ContainIn, DatetimeGt, DatetimeGte, DatetimeLt, DatetimeLte, Eq, Exists, Gt,
             Gte, In, Lt, Lte, Match, Not, NotContain, NotContainIn, NotIn, Regex, RegexIn,
             TimediffGt, TimediffGte, TimediffLt, TimediffLte,
         };
         match operator {
-            Eq | Not => Ok(Test::OneOf(vec![self.operand(value)?])),
+            Eq | Not => Ok(Test::OneOf(vec![self.operand(value, budget)?])),
             In | NotIn => {
                 let values = list(value, MAX_VALUES)?;
-                let values = values.into_iter().map(|value| self.operand(value));
+                let values = values.into_iter().map(|value| self.operand(value, budget));
                 Ok(Test::OneOf(values.collect::<Result<_, _>>()?))
             }
-            Lt | Lte | Gt | Gte => self.compares(operator, self.operand(value)?),
-            Contain | ContainIn => self.contains(list_of(value, MAX_TEXTS)?, true),
-            NotContain | NotContainIn => self.contains(list_of(value, MAX_TEXTS)?, false),
+            Lt | Lte | Gt | Gte => self.compares(operator, self.operand(value, budget)?),
+            Contain | ContainIn => self.contains(list_of(value, MAX_TEXTS)?, true, budget),
+            NotContain | NotContainIn => self.contains(list_of(value, MAX_TEXTS)?, false, budget),
             Regex | RegexIn => {
                 let patterns = list_of(value, MAX_TEXTS)?.into_iter().map(|value| match value {
-                    Value::String(text) => Pattern::parse(&text).or_else(value_fault),
+                    Value::String(text) => {
+                        budget.pattern(|| Pattern::parse(&text)).or_else(value_fault)
+                    }
                     _ => value_fault("must be a text"),
                 });
                 Ok(Test::Matches(patterns.collect::<Result<_, _>>()?))
@@ -216,7 +211,7 @@ impl Key {
             Exists if value.is_boolean() => Ok(Test::Exists),
             Exists => Err(Fault("value", Flaw::NoBoolean, "must be true or false".to_owned())),
             Match => match (self, value) {
-                (Self::Tag(path), Value::Object(entries)) => self.entries(path, entries),
+                (Self::Tag(path), Value::Object(entries)) => self.entries(path, entries, budget),
                 (Self::Field(_), Value::Object(_)) => Ok(Test::OneOf(Vec::new())),
                 _ => Err(Fault("value", Flaw::NoObject, "must be an object".to_owned())),
             },
@@ -234,7 +229,8 @@ impl Key {
     }
 
     /// A value that this key may be compared with.
-    fn operand(&self, value: Value) -> Result<Operand, Fault> {
+    fn operand(&self, value: Value, budget: &mut Budget) -> Result<Operand, Fault> {
+        budget.operand().or_else(value_fault)?;
         let time = matches!(self, Self::Field(field) if field.kind() == FieldKind::Time);
         Ok(match value {
             Value::Null => Operand::Null,
@@ -253,11 +249,10 @@ impl Key {
             }
             Value::String(text) => Operand::Text(text),
             Value::Object(_) if matches!(self, Self::Tag(_)) => {
-                let text = canonical(&value);
-                if text.len() > MAX_VALUE || text.contains("\\u0000") {
-                    return value_fault(format!("must have at most {MAX_VALUE} bytes, and no NUL"));
-                }
-                Operand::Object(text)
+                let text = canonical(&value).filter(|text| !text.contains("\\u0000"));
+                let rule =
+                    || value_fault(format!("must have at most {MAX_OBJECT} bytes, and no NUL"));
+                Operand::Object(text.map(Ok).unwrap_or_else(rule)?)
             }
             Value::Object(_) | Value::Array(_) => {
                 return value_fault("must be a text, a number, true, false or null");
@@ -274,15 +269,21 @@ impl Key {
     }
 
     /// Texts are looked for within texts; in tags any other value is looked for as it is.
-    fn contains(&self, values: Vec<Value>, any_value: bool) -> Result<Test, Fault> {
+    fn contains(
+        &self,
+        values: Vec<Value>,
+        any_value: bool,
+        budget: &mut Budget,
+    ) -> Result<Test, Fault> {
         let (mut patterns, mut operands) = (Vec::new(), Vec::new());
         for value in values {
             match value {
                 Value::String(text) => {
-                    patterns.push(Pattern::literal(&text).or_else(value_fault)?);
+                    let pattern = budget.pattern(|| Pattern::literal(&text));
+                    patterns.push(pattern.or_else(value_fault)?);
                 }
                 value if any_value && matches!(self, Self::Tag(_)) => {
-                    operands.push(self.operand(value)?);
+                    operands.push(self.operand(value, budget)?);
                 }
                 _ => return value_fault("must be a text"),
             }
@@ -295,15 +296,21 @@ impl Key {
         })
     }
 
-    fn entries(&self, path: &str, entries: Map<String, Value>) -> Result<Test, Fault> {
+    fn entries(
+        &self,
+        path: &str,
+        entries: Map<String, Value>,
+        budget: &mut Budget,
+    ) -> Result<Test, Fault> {
         if entries.is_empty() || entries.len() > MAX_ENTRIES {
             return value_fault(format!("must have 1 to {MAX_ENTRIES} entries"));
         }
         let entries = entries.into_iter().map(|(name, value)| {
+            budget.entry().or_else(value_fault)?;
             let fits = Self::parse(&format!("tags.{path}.{name}")).is_ok();
             match (fits, &value) {
                 (true, Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) => {
-                    Ok((name, self.operand(value)?))
+                    Ok((name, self.operand(value, budget)?))
                 }
                 _ => value_fault("must have paths with texts, numbers, true, false or null"),
             }

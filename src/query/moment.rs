@@ -79,6 +79,10 @@ fn offset(text: &str) -> Option<UtcOffset> {
 
 /// `HH`, `HH:MM`, `HHMM`, `HH:MM:SS` or `HHMMSS`.
 fn hours(text: &str) -> Option<(u8, Option<u8>, Option<u8>)> {
+    // It is cut by bytes.
+    if !text.is_ascii() {
+        return None;
+    }
     let parts: Vec<&str> = if text.contains(':') {
         text.split(':').collect()
     } else {
@@ -222,6 +226,8 @@ mod tests {
             "2024-03-01T1234567",
             "２０２４",
             "2024-03-01T09.5",
+            "2024-03-01T12€",
+            "2024-03-01T12:30+01€",
         ] {
             assert_eq!(shown(absolute(bad)), "", "{bad}");
         }

@@ -3,9 +3,9 @@
 //! As MongoDB sorts: null and what is absent come first, then numbers, texts, objects and
 //! truth values. An array counts by the least of its elements, or by the greatest when descending.
 
-use std::cmp::Ordering;
+use std::{borrow::Cow, cmp::Ordering};
 
-use ::entity::user_secret_tag::{parts, values};
+use ::entity::user_secret_tag::{Found, parts, values};
 use sea_orm::sea_query::{Alias, Expr, ExprTrait, Order, SimpleExpr};
 use serde_json::Value;
 
@@ -86,19 +86,19 @@ impl Sort {
         }
     }
 
-    /// The values of the columns for a row with these `tags`, whose fields are told by `of`.
-    pub fn values(&self, tags: &Value, of: impl Fn(Field) -> Value) -> Vec<Value> {
+    /// The values of the columns for a row whose tags are `found`, and whose fields are told by `of`.
+    fn values(&self, found: &[Found<'_>], of: impl Fn(Field) -> Value) -> Vec<Value> {
         match &self.key {
             Key::Field(field) => vec![of(*field)],
             Key::Tag(path) => {
-                let standing = values(tags)
-                    .into_iter()
+                let standing = found
+                    .iter()
                     .filter(|found| found.path == *path && !found.value.is_array())
-                    .map(|found| standing(&found.value));
+                    .map(|found| standing(found.value));
                 let chosen =
                     if self.desc { standing.max_by(compare) } else { standing.min_by(compare) };
-                let (rank, number, text) = chosen.unwrap_or((0, 0.0, String::new()));
-                vec![rank.into(), number.into(), text.into()]
+                let (rank, number, text) = chosen.unwrap_or((0, 0.0, Cow::Borrowed("")));
+                vec![rank.into(), number.into(), text.into_owned().into()]
             }
         }
     }
@@ -108,13 +108,23 @@ fn column(name: &'static str) -> SimpleExpr {
     Expr::col((Alias::new("user_secrets"), Alias::new(name)))
 }
 
-fn standing(value: &Value) -> (i64, f64, String) {
+/// The values of the columns of all `keys` for a row with these `tags`, whose fields are told by `of`.
+pub fn place(keys: &[Sort], tags: &Value, of: impl Fn(Field) -> Value) -> Vec<Value> {
+    let by_tags = keys.iter().any(|sort| matches!(sort.key, Key::Tag(_)));
+    let found = if by_tags { values(tags) } else { Vec::new() };
+    keys.iter().flat_map(|sort| sort.values(&found, &of)).collect()
+}
+
+/// Rank, number and text. An object whose text is not stored sorts as one that has none.
+type Standing<'v> = (i64, f64, Cow<'v, str>);
+
+fn standing(value: &Value) -> Standing<'_> {
     let (kind, text, number) = parts(value);
     let rank = RANKS.iter().find(|(name, _)| *name == kind).map_or(0, |(_, rank)| *rank);
     (rank, number.unwrap_or(0.0), text.unwrap_or_default())
 }
 
-fn compare(a: &(i64, f64, String), b: &(i64, f64, String)) -> Ordering {
+fn compare(a: &Standing<'_>, b: &Standing<'_>) -> Ordering {
     (a.0.cmp(&b.0)).then(a.1.total_cmp(&b.1)).then_with(|| a.2.cmp(&b.2))
 }
 

@@ -16,8 +16,9 @@ use prost_types::value::Kind as Structure;
 use serde_json::Value;
 
 use crate::{
-    api::{DESCRIPTORS, Incoming, MAX_DEPTH, number, to_proto},
+    api::{DESCRIPTORS, Incoming, MAX_DEPTH, depth, number, to_proto},
     error::{Error, Result},
+    json::Unique,
 };
 
 static POOL: LazyLock<Option<DescriptorPool>> =
@@ -27,8 +28,10 @@ static POOL: LazyLock<Option<DescriptorPool>> =
 pub(super) struct Json(Value);
 
 pub(super) fn open(body: Bytes) -> Result<Json> {
-    let read = serde_json::from_slice(&body);
-    read.map(Json).map_err(|_| Error::malformed("The body must be a JSON object."))
+    let Unique(read) = serde_json::from_slice(&body).map_err(|_| {
+        Error::malformed("The body must be a JSON object in which no name stands twice.")
+    })?;
+    Ok(Json(read))
 }
 
 impl Incoming for Json {
@@ -106,7 +109,7 @@ fn one(field: &FieldDescriptor, value: Value, path: &str) -> Result<Field> {
 fn integer(value: &Value) -> Option<i64> {
     match value {
         Value::Number(written) => written.as_i64().or_else(|| number(written.as_f64()?)?.as_i64()),
-        Value::String(text) => text.parse().ok(),
+        Value::String(text) => text.parse().ok().filter(|_| !text.starts_with('+')),
         _ => None,
     }
 }
@@ -123,15 +126,6 @@ fn structure(expected: &str, value: Value, path: &str) -> Result<Option<Structur
         return Err(Error::invalid(path, format!("must nest at most {MAX_DEPTH} deep")));
     }
     Ok(to_proto(value).kind)
-}
-
-/// How deep objects and lists nest; serde_json has bounded it.
-fn depth(value: &Value) -> usize {
-    match value {
-        Value::Object(entries) => 1 + entries.values().map(depth).max().unwrap_or(0),
-        Value::Array(items) => 1 + items.iter().map(depth).max().unwrap_or(0),
-        _ => 0,
-    }
 }
 
 fn is_value(field: &FieldDescriptor) -> bool {

@@ -1,8 +1,6 @@
 //! The verbs on a domain, for its administrators and for systems.
 
-use uuid::Uuid;
-
-use super::{AuditFilter, AuditPage, Caller, UserSecretService};
+use super::{AuditPage, AuditQuery, Caller, UserSecretService};
 use crate::{
     auth::{Target, Verb},
     error::Result,
@@ -18,19 +16,17 @@ impl UserSecretService {
             .await
     }
 
-    /// A page of the audit trail of `domain`, newest first.
+    /// A page of the audit trail of `domain`, newest first. The query is made for those only who may see it.
     pub async fn audit_events(
         &self,
         caller: &Caller,
         domain: DomainId,
-        filter: AuditFilter,
-        limit: u64,
-        after: Option<Uuid>,
+        query: impl FnOnce() -> Result<AuditQuery>,
     ) -> Result<AuditPage> {
         let target = Target::Domain { domain: Some(domain), owner: None };
         self.gate
             .run(caller, Verb::ListAuditEvents, target, async |scope| {
-                self.store.audit_events(scope, filter, limit, after).await
+                self.store.audit_events(scope, query()?).await
             })
             .await
     }

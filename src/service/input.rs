@@ -8,9 +8,10 @@ use crate::{
     crypto::Plaintext,
     error::{Error, Result},
     ids::{DataVersion, DomainId},
-    query::check_tags,
     store::Change,
 };
+
+use super::tags::{check_depth, tags};
 
 /// Limits on what a secret may hold.
 #[derive(Debug, Clone, Copy)]
@@ -163,54 +164,9 @@ fn future(moment: Timestamp, now: Timestamp) -> Result<Timestamp> {
 }
 
 fn data(value: Value, limits: &DataLimits) -> Result<Plaintext> {
+    check_depth("data", &value)?;
     match value {
         Value::Object(data) if !data.is_empty() => Plaintext::from_json(&data, limits.data_bytes),
         _ => Err(Error::invalid("data", "must be a JSON object with at least one key")),
-    }
-}
-
-fn tags(value: Value, limits: &DataLimits) -> Result<Map<String, Value>> {
-    let value = trimmed(value);
-    check_characters(&value)?;
-    check_tags(&value)?;
-    let Value::Object(tags) = value else {
-        return Err(Error::invalid("tags", "must be a JSON object"));
-    };
-    if serde_json::to_vec(&tags).map_or(usize::MAX, |text| text.len()) > limits.tags_bytes {
-        let rule =
-            format!("limits.tags_bytes: must take {} bytes or less as JSON", limits.tags_bytes);
-        return Err(Error::invalid("tags", rule));
-    }
-    Ok(tags)
-}
-
-/// Trims keys and texts through objects, not inside lists, as the original does.
-fn trimmed(value: Value) -> Value {
-    match value {
-        Value::String(text) => Value::String(text.trim().to_owned()),
-        Value::Object(entries) => Value::Object(
-            entries
-                .into_iter()
-                .map(|(key, value)| (key.trim().to_owned(), trimmed(value)))
-                .collect(),
-        ),
-        other => other,
-    }
-}
-
-/// Refuses what PostgreSQL's JSON cannot hold, and keys that look like operators, at any depth.
-fn check_characters(value: &Value) -> Result<()> {
-    match value {
-        Value::String(text) if text.contains('\0') => {
-            Err(Error::invalid("tags", "must not contain NUL characters"))
-        }
-        Value::Object(entries) => entries.iter().try_for_each(|(key, value)| {
-            if key.starts_with('$') || key.contains('\0') {
-                return Err(Error::invalid("tags", "a key must not begin with $ or contain NUL"));
-            }
-            check_characters(value)
-        }),
-        Value::Array(items) => items.iter().try_for_each(check_characters),
-        _ => Ok(()),
     }
 }

@@ -2,7 +2,8 @@
 
 use ::entity::audit_event;
 use sea_orm::{
-    ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    ColumnTrait as _, DatabaseTransaction, EntityTrait as _, QueryFilter as _, QueryOrder as _,
+    QuerySelect as _,
 };
 use uuid::Uuid;
 
@@ -10,8 +11,9 @@ use super::{Store, damaged};
 use crate::{
     auth::Scope,
     clock::Timestamp,
-    database::failed,
+    database::{Planning, failed},
     error::{Error, Result},
+    ids::DomainId,
 };
 
 /// An event as the administrators of its domain see it.
@@ -58,6 +60,34 @@ pub struct AuditFilter {
     pub outcome: Option<String>,
 }
 
+impl AuditFilter {
+    /// Refuses texts with NUL, which is in no stored text, and which PostgreSQL does not take.
+    pub fn check(self) -> Result<Self> {
+        let texts = [
+            ("userId", &self.user_id),
+            ("operation", &self.operation),
+            ("target", &self.target),
+            ("outcome", &self.outcome),
+        ];
+        let nul = |text: &Option<String>| text.as_ref().is_some_and(|text| text.contains('\0'));
+        if let Some((name, _)) = texts.into_iter().find(|(_, text)| nul(text)) {
+            return Err(Error::invalid(&format!("filter.{name}"), "must not contain NUL"));
+        }
+        Ok(self)
+    }
+}
+
+/// Which part of the trail is shown.
+#[derive(Debug, Clone, Default)]
+pub struct AuditQuery {
+    /// Which events.
+    pub filter: AuditFilter,
+    /// How many.
+    pub limit: u64,
+    /// Only events older than this one.
+    pub after: Option<Uuid>,
+}
+
 /// A page of events.
 #[derive(Debug)]
 pub struct AuditPage {
@@ -68,54 +98,55 @@ pub struct AuditPage {
 }
 
 impl Store {
-    /// The newest `limit` events of the domain that `filter` lets through, older than `after`.
+    /// The newest events of the domain that `query` asks for.
     ///
     /// An event's id is its place: a cursor that stays right while events are added.
-    pub async fn audit_events(
-        &self,
-        scope: &Scope,
-        filter: AuditFilter,
-        limit: u64,
-        after: Option<Uuid>,
-    ) -> Result<AuditPage> {
-        use audit_event::Column::{EventId, Operation, Outcome, Target, UserId};
-        let snapshot = self.database.begin_read(scope.domain()).await?;
-        let equal = [
-            (UserId, filter.user_id),
-            (Operation, filter.operation),
-            (Target, filter.target),
-            (Outcome, filter.outcome),
-        ];
-        #[expect(clippy::disallowed_methods, reason = "the domain is the scope's")]
-        let mut select = audit_event::Entity::find()
-            .filter(audit_event::Column::DomainId.eq(scope.domain().as_str()));
-        for (column, text) in equal {
-            if let Some(text) = text {
-                select = select.filter(column.eq(text));
-            }
-        }
-        // Times are looked for in the ids, which are the index's.
-        if let Some(since) = filter.since {
-            select = select.filter(EventId.gte(first_id(since)));
-        }
-        if let Some(until) = filter.until {
-            select = select.filter(EventId.lt(first_id(until)));
-        }
-        if let Some(after) = after {
-            select = select.filter(EventId.lt(after.into_bytes().to_vec()));
-        }
-        let mut rows = select
-            .order_by_desc(EventId)
-            .limit(limit.saturating_add(1))
-            .all(&snapshot)
-            .await
-            .map_err(failed)?;
-        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        let has_next = rows.len() > limit;
-        rows.truncate(limit);
-        let events = rows.into_iter().map(TryInto::try_into).collect::<Result<_>>()?;
-        Ok(AuditPage { events, has_next })
+    pub async fn audit_events(&self, scope: &Scope, query: AuditQuery) -> Result<AuditPage> {
+        let domain = scope.domain().clone();
+        self.read(scope, Planning::default(), move |snapshot| {
+            Box::pin(async move { read_events(snapshot, &domain, query).await })
+        })
+        .await
     }
+}
+
+async fn read_events(
+    snapshot: &DatabaseTransaction,
+    domain: &DomainId,
+    AuditQuery { filter, limit, after }: AuditQuery,
+) -> Result<AuditPage> {
+    use audit_event::Column::{EventId, Operation, Outcome, Target, UserId};
+    let equal = [
+        (UserId, filter.user_id),
+        (Operation, filter.operation),
+        (Target, filter.target),
+        (Outcome, filter.outcome),
+    ];
+    #[expect(clippy::disallowed_methods, reason = "the domain is the scope's")]
+    let mut select =
+        audit_event::Entity::find().filter(audit_event::Column::DomainId.eq(domain.as_str()));
+    for (column, text) in equal {
+        if let Some(text) = text {
+            select = select.filter(column.eq(text));
+        }
+    }
+    // Times are looked for in the ids, which are the index's.
+    if let Some(since) = filter.since {
+        select = select.filter(EventId.gte(first_id(since)));
+    }
+    if let Some(until) = filter.until {
+        select = select.filter(EventId.lt(first_id(until)));
+    }
+    if let Some(after) = after {
+        select = select.filter(EventId.lt(after.into_bytes().to_vec()));
+    }
+    let rows = select.order_by_desc(EventId).limit(limit.saturating_add(1)).all(snapshot);
+    let mut rows = rows.await.map_err(failed)?;
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let has_next = rows.len() > limit;
+    rows.truncate(limit);
+    let events = rows.into_iter().map(TryInto::try_into).collect::<Result<_>>()?;
+    Ok(AuditPage { events, has_next })
 }
 
 /// The least id of an event at `moment`, to the millisecond.

@@ -12,7 +12,7 @@ use crate::{
     auth::Scope,
     database::{Planning, failed},
     error::{Error, Result},
-    query::{self, Cursor, Field, Fingerprint, ListQuery, Sort, Tagged, Window},
+    query::{self, Context, Cursor, Field, Fingerprint, ListQuery, Tagged, Window},
 };
 
 /// A secret and its place in the list.
@@ -20,8 +20,8 @@ use crate::{
 pub struct Place {
     /// The secret.
     pub secret: UserSecret,
-    /// The opaque cursor of its place.
-    pub cursor: String,
+    /// The opaque cursor of its place, if that was asked.
+    pub cursor: Option<String>,
 }
 
 /// A page of a list.
@@ -39,55 +39,67 @@ pub struct Page {
 
 impl Store {
     /// The page of `query` among the secrets of `scope`.
-    pub async fn page(&self, scope: &Scope, query: &ListQuery) -> Result<Page> {
-        let tagged = Tagged::of(query);
+    pub async fn page(&self, scope: &Scope, query: ListQuery) -> Result<Page> {
+        let tagged = Tagged::of(&query);
         let each = !query.is_in_order(tagged.as_ref());
         let planning = Planning { unsorted: tagged.is_some(), each };
-        let snapshot = self.database.begin_planned(scope.domain(), planning).await?;
-        let engine = self.database.engine();
-        let condition = query::condition(&query.search, tagged.as_ref(), self.context());
-        let matching = select_in(scope).filter(condition);
-        let total = if query.with_total {
-            let all = match &tagged {
-                Some(tagged) => tagged::all_of(tagged, scope, &matching),
-                None => matching.clone(),
-            };
-            Some(all.count(&snapshot).await.map_err(failed)?)
-        } else {
-            None
-        };
-        let matching = match &tagged {
-            Some(tagged) => tagged::page_of(tagged, scope, engine, &matching),
-            None => matching,
-        };
-        let walker = Walker { snapshot, matching, query, tagged };
-        let fingerprint = Fingerprint::of(scope, query);
-        let mut page = match &query.window {
-            Window::After { limit, cursor } => {
-                let cursor = read_cursor("after", cursor.as_deref(), &fingerprint, query)?;
-                let (rows, more) = walker.walk(cursor.as_ref(), *limit, false).await?;
-                page_of(rows, cursor.is_some(), more, &fingerprint, query)?
-            }
-            Window::Before { limit, cursor } => {
-                let cursor = read_cursor("before", cursor.as_deref(), &fingerprint, query)?;
-                let (mut rows, more) = walker.walk(cursor.as_ref(), *limit, true).await?;
-                rows.reverse();
-                page_of(rows, more, cursor.is_some(), &fingerprint, query)?
-            }
-            Window::Numbered { start, limit } => {
-                let skipped = start.saturating_sub(1);
-                let (rows, more) = walker.skip(skipped, *limit).await?;
-                page_of(rows, skipped > 0, more, &fingerprint, query)?
-            }
-        };
-        page.total = total;
-        Ok(page)
+        let (within, context) = (scope.clone(), self.context());
+        self.read(scope, planning, move |snapshot| {
+            Box::pin(async move { read_page(snapshot, &within, &query, tagged, context).await })
+        })
+        .await
     }
+}
+
+async fn read_page(
+    snapshot: &DatabaseTransaction,
+    scope: &Scope,
+    query: &ListQuery,
+    tagged: Option<Tagged>,
+    context: Context,
+) -> Result<Page> {
+    let condition = query::condition(&query.search, tagged.as_ref(), context);
+    let matching = select_in(scope).filter(condition);
+    let total = if query.with_total {
+        let all = match &tagged {
+            Some(tagged) => tagged::all_of(tagged, scope, &matching),
+            None => matching.clone(),
+        };
+        Some(all.count(snapshot).await.map_err(failed)?)
+    } else {
+        None
+    };
+    let matching = match &tagged {
+        Some(tagged) => tagged::page_of(tagged, scope, context.dialect, &matching),
+        None => matching,
+    };
+    let walker = Walker { snapshot, matching, query, tagged };
+    let fingerprint = Fingerprint::of(scope, query);
+    let mut page = match &query.window {
+        Window::After { limit, cursor } => {
+            let cursor = read_cursor("after", cursor.as_deref(), &fingerprint, query)?;
+            let (rows, more) = walker.walk(cursor.as_ref(), *limit, false).await?;
+            page_of(rows, cursor.is_some(), more, &fingerprint, query)?
+        }
+        Window::Before { limit, cursor } => {
+            let cursor = read_cursor("before", cursor.as_deref(), &fingerprint, query)?;
+            let (mut rows, more) = walker.walk(cursor.as_ref(), *limit, true).await?;
+            rows.reverse();
+            page_of(rows, more, cursor.is_some(), &fingerprint, query)?
+        }
+        Window::Numbered { start, limit } => {
+            let skipped = start.saturating_sub(1);
+            let (rows, more) = walker.skip(skipped, *limit).await?;
+            page_of(rows, skipped > 0, more, &fingerprint, query)?
+        }
+    };
+    page.total = total;
+    Ok(page)
 }
 
 /// What a page is taken from.
 struct Walker<'q> {
-    snapshot: DatabaseTransaction,
+    snapshot: &'q DatabaseTransaction,
     matching: Select<user_secret::Entity>,
     query: &'q ListQuery,
     tagged: Option<Tagged>,
@@ -118,7 +130,7 @@ impl Walker<'_> {
         rows: Select<user_secret::Entity>,
         limit: u64,
     ) -> Result<(Vec<user_secret::Model>, bool)> {
-        let mut rows = rows.limit(limit + 1).all(&self.snapshot).await.map_err(failed)?;
+        let mut rows = rows.limit(limit + 1).all(self.snapshot).await.map_err(failed)?;
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let more = rows.len() > limit;
         rows.truncate(limit);
@@ -148,7 +160,7 @@ fn page_of(
     let places = rows
         .into_iter()
         .map(|row| {
-            let cursor = cursor_of(&row, fingerprint, query);
+            let cursor = query.with_cursors.then(|| cursor_of(&row, fingerprint, query));
             Ok(Place { secret: row.try_into()?, cursor })
         })
         .collect::<Result<_>>()?;
@@ -169,8 +181,7 @@ fn read_cursor(
 }
 
 fn cursor_of(row: &user_secret::Model, fingerprint: &Fingerprint, query: &ListQuery) -> String {
-    let values = |key: &Sort| key.values(&row.tags, |field| value_of(row, field));
-    let values = query.sort().iter().flat_map(values).collect();
+    let values = query::place(query.sort(), &row.tags, |field| value_of(row, field));
     Cursor::new(fingerprint.clone(), values, row.position, row.user_secret_id.clone()).encode()
 }
 

@@ -16,17 +16,14 @@ use super::{Store, damaged, user_secret::select_in};
 use crate::{
     auth::Scope,
     clock::Timestamp,
-    database::failed,
+    database::{Planning, failed},
     error::{Error, Result},
     query::{self, Dialect, Field, FieldKind},
     statistics::{Column, Datum, Meter, Object, Outcome, Source, Statistics},
 };
 
-/// How many calculations run at a time; others wait. Each may hold some 32 MiB.
-pub(super) const AT_ONCE: usize = 2;
-
-/// How long one may take.
-const MOST: Duration = Duration::from_secs(5);
+/// How long a calculation may take, its reading included. It holds some 32 MiB at most, and a turn to read.
+const MOST: Duration = Duration::from_secs(3);
 
 /// The most rows that are read for one.
 const MAX_ROWS: u64 = 1_000_000;
@@ -40,17 +37,20 @@ type Row = (Object, u64);
 impl Store {
     /// What `statistics` ask of the secrets of `scope`.
     pub async fn statistics(&self, scope: &Scope, statistics: Statistics) -> Result<Outcome> {
-        let _turn = self.calculations.acquire().await.map_err(Error::internal)?;
-        let snapshot = self.database.begin_read(scope.domain()).await?;
         let context = self.context();
         let source = statistics.source();
         let found = select_in(scope).filter(query::condition(&statistics.search, None, context));
         let rows = select(found, &source, context.dialect);
-        let statement = rows.build(ConnectionTrait::get_database_backend(&snapshot));
-        let (rows, outcome) = calculate(statistics)?;
-        deliver(&snapshot, statement, &source, rows).await;
-        drop(snapshot);
-        outcome.await.map_err(Error::internal)?
+        let planning = Planning { unsorted: false, each: true };
+        self.read(scope, planning, move |snapshot| {
+            Box::pin(async move {
+                let statement = rows.build(ConnectionTrait::get_database_backend(snapshot));
+                let (rows, outcome) = calculate(statistics)?;
+                deliver(snapshot, statement, &source, rows).await;
+                outcome.await.map_err(Error::internal)?
+            })
+        })
+        .await
     }
 }
 

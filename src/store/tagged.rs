@@ -8,8 +8,7 @@ use sea_orm::{
 
 use crate::{
     auth::Scope,
-    database::Engine,
-    query::{TAGGED, Tagged},
+    query::{Dialect, TAGGED, Tagged},
 };
 
 /// `matching`, read from the rows of `tagged` on, one secret for each.
@@ -21,10 +20,10 @@ use crate::{
 pub(super) fn page_of(
     tagged: &Tagged,
     scope: &Scope,
-    engine: &Engine,
+    dialect: Dialect,
     matching: &Select<user_secret::Entity>,
 ) -> Select<user_secret::Entity> {
-    if matches!(engine, Engine::Sqlite { .. }) {
+    if dialect == Dialect::Sqlite {
         return all_of(tagged, scope, matching);
     }
     let secret = || Alias::new("secret");

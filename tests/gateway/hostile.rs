@@ -85,6 +85,7 @@ async fn only_proper_http_is_served() {
         r#"[{"query":"{ __typename }"}]"#,
         r#"{"query":"{a}","query":"{b}"}"#,
         r#"{"query":7}"#,
+        r#"{"query":"{ __typename }","variables":{"a":{"b":1,"b":2}}}"#,
         r#"{"query":"{ __typename"}"#,
     ] {
         let request =

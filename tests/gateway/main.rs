@@ -18,6 +18,7 @@ mod support;
 mod architecture;
 mod audit;
 mod birth;
+mod bounds;
 mod canary;
 mod crud;
 mod disconnect;

@@ -199,6 +199,11 @@ impl TestApp {
         Server::start(&self.config, Certificates::load(&self.config).await?, &self.app)
     }
 
+    /// Begins the end: what asks for its health learns of it.
+    pub async fn retire(&self) {
+        self.app.retire().await;
+    }
+
     /// Ends the service as SIGTERM does.
     pub async fn drain(self) -> (tempfile::TempDir, TestDatabase, Config) {
         self.stop.send(()).unwrap();

@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::{
     edge::{Edge, is_json},
     error::{Error, Result},
+    json::UniqueObject,
 };
 
 /// A request as it lies in the body. Serde refuses a key that stands twice.
@@ -19,7 +20,7 @@ pub(super) struct Call {
     pub(super) query: Option<String>,
     #[serde(rename = "operationName")]
     pub(super) operation_name: Option<String>,
-    pub(super) variables: Option<serde_json::Map<String, Value>>,
+    pub(super) variables: Option<UniqueObject>,
     #[serde(default, rename = "extensions")]
     _extensions: Option<serde_json::Map<String, Value>>,
 }

@@ -81,19 +81,29 @@ async fn what_is_not_there_is_unimplemented() {
     }
 }
 
-/// What `body` comes to as a call of `method`: the HTTP status and the one of gRPC.
+/// Sends `body` as a call of `method`.
+async fn post(
+    client: &Client,
+    method: &str,
+    headers: &[(&str, &str)],
+    body: Vec<u8>,
+) -> reqwest::Response {
+    let http = reqwest::Client::builder().http2_prior_knowledge().build().unwrap();
+    let mut request = http.post(format!("{}/{SERVICE}/{method}", client.url)).body(body);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    request.header("token", client.token.as_ref().unwrap()).send().await.unwrap()
+}
+
+/// What `body` comes to: the HTTP status and the one of gRPC.
 async fn raw(
     client: &Client,
     method: &str,
     headers: &[(&str, &str)],
     body: Vec<u8>,
 ) -> (u16, String, String) {
-    let http = reqwest::Client::builder().http2_prior_knowledge().build().unwrap();
-    let mut request = http.post(format!("{}/{SERVICE}/{method}", client.url)).body(body);
-    for (name, value) in headers {
-        request = request.header(*name, *value);
-    }
-    let response = request.header("token", client.token.as_ref().unwrap()).send().await.unwrap();
+    let response = post(client, method, headers, body).await;
     let header = |name| {
         let value = response.headers().get(name).map_or(&b""[..], |value| value.as_bytes());
         percent_encoding::percent_decode(value).decode_utf8().unwrap().into_owned()
@@ -101,20 +111,67 @@ async fn raw(
     (response.status().as_u16(), header("grpc-status"), header("grpc-message"))
 }
 
+/// A message as it lies in a body.
+fn frame(flag: u8, message: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(message.len()).unwrap().to_be_bytes();
+    [&[flag][..], &length, message].concat()
+}
+
+#[tokio::test]
+async fn what_is_said_beside_the_message() {
+    let app = TestApp::start().await;
+    let ann = app.user("ann");
+    let list = async |headers: &[(&str, &str)]| raw(&ann, "list", headers, frame(0, b"")).await;
+    let kind = ("content-type", "application/grpc");
+    for (media_type, http) in [
+        ("application/grpc", 200),
+        ("application/grpc+proto", 200),
+        ("application/grpc; a=b", 200),
+        ("Application/GRPC+proto;a=b", 200),
+        ("application/grpc+json", 415),
+        ("application/grpc-web", 415),
+        ("application/grpcx", 415),
+        ("application/json", 415),
+    ] {
+        assert_eq!(list(&[("content-type", media_type)]).await.0, http, "{media_type}");
+    }
+    // As the compression specification of gRPC has it.
+    let zipped = post(&ann, "list", &[kind, ("grpc-encoding", "gzip")], frame(1, b"x")).await;
+    assert_eq!(zipped.headers()["grpc-status"], "12");
+    assert_eq!(zipped.headers()["grpc-accept-encoding"], "identity");
+    for headers in [&[kind][..], &[kind, ("grpc-encoding", "identity")]] {
+        assert_eq!(raw(&ann, "list", headers, frame(1, b"x")).await.1, "13");
+    }
+    // Who waits no longer is told so, and the service works no longer.
+    let create = json!({ "name": "x", "data": { "a": 1 } });
+    let create = message(&format!("{SERVICE_PACKAGE}.CreateUserSecretRequest"), &create);
+    let create = frame(0, &prost::Message::encode_to_vec(&create));
+    assert_eq!(raw(&ann, "create", &[kind, ("grpc-timeout", "1n")], create).await.1, "4");
+    assert_eq!(list(&[kind, ("grpc-timeout", "1H")]).await.1, "");
+    assert_eq!(list(&[kind, ("grpc-timeout", "soon")]).await.1, "");
+}
+
+#[tokio::test]
+async fn a_service_that_ends_says_so() {
+    let app = TestApp::start().await;
+    let mut health = HealthClient::new(Grpc::of(&app.with_token(None)).await.channel);
+    app.retire().await;
+    for service in ["", "secret", SERVICE] {
+        let request = HealthCheckRequest { service: service.to_owned() };
+        assert_eq!(health.check(request).await.unwrap().into_inner().status, 2, "{service}");
+    }
+}
+
 #[tokio::test]
 async fn what_cannot_be_read_is_refused_in_our_words() {
     let app = TestApp::start().await;
     let ann = app.user("ann");
     let grpc = ("content-type", "application/grpc");
-    let frame = |flag: u8, message: &[u8]| {
-        let length = u32::try_from(message.len()).unwrap().to_be_bytes();
-        [&[flag][..], &length, message].concat()
-    };
     for body in [
         vec![],
         vec![0; 4],
         frame(0, b"canary"),
-        frame(1, b"canary"),
+        frame(2, b"canary"),
         [frame(0, b""), frame(0, b"")].concat(),
         frame(0, &[0x0a, 0xff, 0xff, 0xff, 0xff, 0x0f]),
         frame(0, &[0x0a, 1, 0xff]),
@@ -128,10 +185,6 @@ async fn what_cannot_be_read_is_refused_in_our_words() {
     let (_, status, words) = raw(&ann, "create", &[grpc], vec![0; 2 << 20]).await;
     assert_eq!(status, "8");
     assert!(words.starts_with("ERROR_RESOURCE_EXHAUSTED: limits.body_bytes: "), "{words}");
-    let zipped = raw(&ann, "create", &[grpc, ("grpc-encoding", "gzip")], frame(1, b"x")).await;
-    assert_eq!(zipped.1, "12");
-    let plain = raw(&ann, "create", &[("content-type", "application/json")], vec![]).await;
-    assert_eq!(plain.0, 415);
     assert_eq!(raw(&ann, "list", &[grpc], frame(0, b"")).await.1, "");
 }
 

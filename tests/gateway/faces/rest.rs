@@ -69,7 +69,15 @@ async fn what_cannot_be_read_is_named_and_not_repeated() {
         ("create", String::new(), invalid, ""),
         ("create", deeper, invalid, ""),
         ("create", "{\"name\":\"x\",\"data\":{\"a\":1e999}}".to_owned(), invalid, ""),
+        ("create", r#"{"name":"canary","name":"y","data":{"a":1}}"#.to_owned(), invalid, ""),
+        ("create", r#"{"name":"x","data":{"l":[{"a":"canary","a":2}]}}"#.to_owned(), invalid, ""),
         ("list", json!({ "query": { "canary": 1 } }).to_string(), invalid, "query"),
+        (
+            "list",
+            json!({ "query": { "page": { "limit": "+1" } } }).to_string(),
+            wrong_type,
+            "query.page.limit",
+        ),
         ("list", json!({ "query": { "filter": {} } }).to_string(), wrong_type, "query.filter"),
         (
             "list",
