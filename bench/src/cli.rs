@@ -156,8 +156,11 @@ pub(crate) struct RowOptions {
     /// One database instead of both.
     #[arg(long)]
     pub(crate) only: Option<Database>,
-    /// How long each measurement takes, after half a second to warm up.
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..))]
+    /// How often everything is measured, in turns with the first of the sets; the figures are medians.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) rounds: u32,
+    /// How long each measurement takes, after a third of a second to warm up.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) seconds: u64,
 }
 

@@ -49,6 +49,20 @@ pub(crate) struct Figures {
     pub(crate) database_cpu_us: Option<f64>,
 }
 
+impl Figures {
+    /// The medians of some measurements of one thing.
+    pub(crate) fn medians(some: &[Self]) -> Option<Self> {
+        let of = |field: fn(&Self) -> Option<f64>| median(some.iter().filter_map(field));
+        Some(Self {
+            per_second: of(|figures| Some(figures.per_second))?,
+            p50_ms: of(|figures| figures.p50_ms),
+            p99_ms: of(|figures| figures.p99_ms),
+            service_cpu_us: of(|figures| figures.service_cpu_us),
+            database_cpu_us: of(|figures| figures.database_cpu_us),
+        })
+    }
+}
+
 /// Whether a bar was met.
 pub(crate) struct Verdict {
     pub(crate) key: Key,
@@ -59,16 +73,8 @@ pub(crate) struct Verdict {
 impl Results {
     /// The medians of `key` over all rounds.
     pub(crate) fn figures(&self, key: Key) -> Option<Figures> {
-        let of = |field: fn(&Figures) -> Option<f64>| {
-            median(self.of(key).filter_map(|sample| field(&sample.figures)))
-        };
-        Some(Figures {
-            per_second: of(|figures| Some(figures.per_second))?,
-            p50_ms: of(|figures| figures.p50_ms),
-            p99_ms: of(|figures| figures.p99_ms),
-            service_cpu_us: of(|figures| figures.service_cpu_us),
-            database_cpu_us: of(|figures| figures.database_cpu_us),
-        })
+        let some: Vec<_> = self.of(key).map(|sample| sample.figures).collect();
+        Figures::medians(&some)
     }
 
     /// The composed floor of `key`, per second.

@@ -3,6 +3,7 @@
 mod fill;
 mod plan;
 mod question;
+mod set;
 
 use std::{fmt, fs, str::FromStr, time::Duration};
 
@@ -10,21 +11,24 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use self::plan::Cost;
 
-use self::question::{Asked, QUESTIONS};
+use self::{
+    question::{Asked, QUESTIONS, Question},
+    set::Set,
+};
 use crate::{
     Failure,
     cli::{RowOptions, progress},
-    load::{Connection, Load},
+    load::{Load, Requests},
     machine::{self, Machine},
+    number::median,
     postgres::Cluster,
     report::ROWS,
     results::Figures,
-    service::{Service, Setup},
-    subject::{Database, Variant},
+    subject::Database,
 };
 
 const NAME: &str = "rows";
-const WARM_UP: Duration = Duration::from_millis(500);
+const WARM_UP: Duration = Duration::from_millis(300);
 
 /// So many secrets in so many domains: `5000000/10000`, or `5000000` in one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +42,7 @@ pub(crate) struct Size {
 pub(crate) struct Rows {
     pub(crate) machine: Machine,
     pub(crate) began: String,
+    pub(crate) rounds: u32,
     pub(crate) seconds: u64,
     pub(crate) samples: Vec<Sample>,
 }
@@ -49,6 +54,8 @@ pub(crate) struct Sample {
     pub(crate) size: Size,
     pub(crate) question: String,
     pub(crate) outcome: Outcome,
+    /// Its p50 over that of the first set, which was asked in turns with it.
+    pub(crate) ratio: Option<f64>,
     /// On PostgreSQL: what one answer takes.
     pub(crate) cost: Option<Cost>,
 }
@@ -57,12 +64,12 @@ pub(crate) struct Sample {
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Outcome {
-    /// Answers.
+    /// Answers; medians of the rounds.
     Answered(Figures),
     /// An error at once, and after how many ms.
     Refused(String, f64),
-    /// An error among answers.
-    Failed(String),
+    /// Errors, or fewer answers than it takes.
+    Slow,
 }
 
 /// Fills and asks; what was measured is kept after every set.
@@ -73,86 +80,87 @@ pub(crate) async fn run(options: &RowOptions) -> Result<Rows, Failure> {
     let mut rows = Rows {
         machine: Machine::look(cluster.as_ref().and_then(Cluster::version)),
         began: machine::now(),
+        rounds: options.rounds,
         seconds: options.seconds,
         samples: Vec::new(),
     };
-    for size in &options.sizes {
-        for database in [Database::Postgres, Database::Sqlite] {
-            if wanted(database) {
-                let cluster = cluster.as_ref().filter(|_| database == Database::Postgres);
-                rows.samples.extend(look(options, cluster, *size).await?);
-                fs::write(out.join(ROWS), serde_json::to_string_pretty(&rows)?)?;
-            }
+    for database in [Database::Postgres, Database::Sqlite] {
+        let cluster = cluster.as_ref().filter(|_| database == Database::Postgres);
+        let (true, Some((first, others))) = (wanted(database), options.sizes.split_first()) else {
+            continue;
+        };
+        let mut first = Set::start(options, cluster, *first).await?;
+        for size in others {
+            let mut set = Set::start(options, cluster, *size).await?;
+            rows.samples.extend(look(options, database, &mut set, Some(&first)).await?);
+            set.end()?;
+            fs::write(out.join(ROWS), serde_json::to_string_pretty(&rows)?)?;
         }
+        rows.samples.extend(look(options, database, &mut first, None).await?);
+        first.end()?;
+        fs::write(out.join(ROWS), serde_json::to_string_pretty(&rows)?)?;
     }
     Ok(rows)
 }
 
+/// Asks `set` everything, and in turns with it `first`.
 async fn look(
     options: &RowOptions,
-    cluster: Option<&Cluster>,
-    size: Size,
+    database: Database,
+    set: &mut Set<'_>,
+    first: Option<&Set<'_>>,
 ) -> Result<Vec<Sample>, Failure> {
-    let database = cluster.map_or(Database::Sqlite, |_| Database::Postgres);
-    let (name, dir) = (size.tag(), options.common.out.join(format!("{}-{NAME}", database.tag())));
-    let database_url = cluster.map(|cluster| cluster.create(&name).map(|()| cluster.url(&name)));
-    let mut service = Service::start(&Setup {
-        binary: &options.common.binary,
-        module: &options.common.module,
-        dir: dir.clone(),
-        database_url: database_url.transpose()?,
-        variant: Variant::On,
-    })
-    .await?;
-    fill::fill(&mut service, cluster, &dir, size).await?;
-    progress(&format!("{}, {size}: filled", database.name()));
-    service.restart("").await?;
-    let minter = service.minter()?;
-    let load =
-        Load { connections: 1, warm_up: WARM_UP, window: Duration::from_secs(options.seconds) };
-    let mut samples = Vec::new();
+    let (mut samples, mut asked) = (Vec::new(), Vec::new());
     for question in QUESTIONS {
-        let mut connection = Connection::open(service.address).await?;
-        let asked = question.ask(&mut connection, &minter, size).await?;
-        let (outcome, requests) = match asked {
-            Asked::Refused(code, ms) => (Outcome::Refused(code, ms), None),
-            Asked::Answered(requests) => {
-                let cpu = || service.cpu(cluster.map(Cluster::postmaster));
-                match load.drive(service.address, &requests, cpu).await {
-                    Ok(figures) => (Outcome::Answered(figures), Some(requests)),
-                    Err(error) => (Outcome::Failed(error.to_string()), None),
-                }
-            }
-        };
+        let (outcome, ratio, requests) = measure(options, question, set, first).await?;
         progress(&format!("{}: {}", question.name, outcome.said()));
-        samples.push((question, outcome, requests));
+        let (size, question) = (set.size, question.name.to_owned());
+        samples.push(Sample { database, size, question, outcome, ratio, cost: None });
+        asked.push(requests);
     }
-    let mut costs = Vec::new();
-    if let Some(cluster) = cluster {
-        plan::explain(cluster, &name)?;
-        service.restart("").await?;
-        for (_, _, requests) in &samples {
-            let request = requests.as_ref().and_then(|requests| requests.first());
-            costs.push(match request {
-                Some(request) => Some(plan::cost(cluster, service.address, request).await?),
-                None => None,
-            });
-        }
+    for (sample, cost) in samples.iter_mut().zip(set.costs(&asked).await?) {
+        sample.cost = cost;
     }
-    service.end();
-    match cluster {
-        Some(cluster) => cluster.sql("postgres", &format!("DROP DATABASE {name}"))?,
-        None => fs::remove_dir_all(&dir)?,
-    }
-    let costs = costs.into_iter().chain(std::iter::repeat_with(|| None));
-    let sample = |((question, outcome, _), cost): ((question::Question, Outcome, _), _)| Sample {
-        database,
-        size,
-        question: question.name.to_owned(),
-        outcome,
-        cost,
+    Ok(samples)
+}
+
+type Measured = (Outcome, Option<f64>, Option<Requests>);
+
+async fn measure(
+    options: &RowOptions,
+    question: Question,
+    set: &Set<'_>,
+    first: Option<&Set<'_>>,
+) -> Result<Measured, Failure> {
+    let requests = match set.ask(question).await? {
+        Asked::Answered(requests) => requests,
+        Asked::Refused(code, ms) => return Ok((Outcome::Refused(code, ms), None, None)),
     };
-    Ok(samples.into_iter().zip(costs).map(sample).collect())
+    let beside = match first {
+        Some(first) => match first.ask(question).await? {
+            Asked::Answered(requests) => Some((first, requests)),
+            Asked::Refused(..) => None,
+        },
+        None => None,
+    };
+    let window = Duration::from_secs(options.seconds);
+    let load = Load { connections: 1, warm_up: WARM_UP, window };
+    let (mut figures, mut ratios) = (Vec::new(), Vec::new());
+    for _ in 0..options.rounds {
+        let Ok(here) = set.drive(load, &requests).await else {
+            return Ok((Outcome::Slow, None, None));
+        };
+        if let Some((first, requests)) = &beside {
+            let there = first.drive(load, requests).await?;
+            ratios.extend(here.p50_ms.zip(there.p50_ms).map(|(here, there)| here / there));
+        }
+        figures.push(here);
+    }
+    let outcome = match Figures::medians(&figures) {
+        Some(figures) if figures.p50_ms.is_some() => Outcome::Answered(figures),
+        _ => Outcome::Slow,
+    };
+    Ok((outcome, median(ratios), Some(requests)))
 }
 
 impl Outcome {
@@ -161,7 +169,7 @@ impl Outcome {
         match self {
             Self::Answered(_) => String::new(),
             Self::Refused(code, ms) => format!("{code} after {ms:.0} ms"),
-            Self::Failed(_) => "some failed".to_owned(),
+            Self::Slow => "too slow to measure".to_owned(),
         }
     }
 }

@@ -73,17 +73,19 @@ async fn index_tags(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
     use UserSecretTags::{Digest, DomainId, Name, Position, UserId, UserSecretId};
     let of_owner = [DomainId, UserId, Digest, Name, Position, UserSecretId];
     let of_domain = [DomainId, Digest, Name, Position, UserSecretId];
-    for (name, columns) in [
-        ("user_secret_tags_by_owner", &of_owner[..]),
-        ("user_secret_tags_by_domain", &of_domain[..]),
+    // What nothing can equal is not looked for: it has none of these. Two conditions for the same, so that
+    // a list of an owner's does not get the index of the domain, in which their own may be far between:
+    // to PostgreSQL both look alike when it takes a tag for rare.
+    for (name, columns, known) in [
+        ("user_secret_tags_by_owner", &of_owner[..], Digest),
+        ("user_secret_tags_by_domain", &of_domain[..], Position),
     ] {
         let mut index = Index::create();
         index.name(name).table(UserSecretTags::Table);
         for column in columns {
             index.col(*column);
         }
-        // What nothing can equal is not looked for.
-        index.and_where(Expr::col(Digest).is_not_null());
+        index.and_where(Expr::col(known).is_not_null());
         manager.create_index(index).await?;
     }
     Ok(())

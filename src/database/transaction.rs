@@ -12,28 +12,35 @@ use crate::{
     ids::DomainId,
 };
 
-/// What PostgreSQL is told of how to plan a transaction's statements. SQLite has no such choice.
+/// How PostgreSQL is to plan what a transaction reads. SQLite has no such choice.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Planning {
-    /// An index has the rows in order: they are not all read to be sorted, however few they are taken for.
-    pub unsorted: bool,
-    /// How many rows a value leads to differs from one to the next: none shares the plan of another.
-    pub each: bool,
+pub enum Planning {
+    /// As it likes.
+    #[default]
+    Usual,
+    /// For the very values: how many rows they lead to differs from one to the next.
+    Search,
+    /// Along an index that has the rows in order: once for all values, and without reading all to sort them,
+    /// however few they are taken for.
+    Walk,
+    /// Along an index, with other conditions on what lies there.
+    SearchAlong,
 }
 
 impl Planning {
     /// A statement that names the domain as well.
     const fn statement(self) -> &'static str {
-        match (self.unsorted, self.each) {
-            (false, false) => "SELECT set_config('usersecret.domain', $1, true)",
-            (true, false) => {
-                "SELECT set_config('usersecret.domain', $1, true), set_config('enable_sort', 'off', true)"
-            }
-            (false, true) => {
+        match self {
+            Self::Usual => "SELECT set_config('usersecret.domain', $1, true)",
+            Self::Search => {
                 "SELECT set_config('usersecret.domain', $1, true),
                     set_config('plan_cache_mode', 'force_custom_plan', true)"
             }
-            (true, true) => {
+            Self::Walk => {
+                "SELECT set_config('usersecret.domain', $1, true), set_config('enable_sort', 'off', true),
+                    set_config('plan_cache_mode', 'force_generic_plan', true)"
+            }
+            Self::SearchAlong => {
                 "SELECT set_config('usersecret.domain', $1, true), set_config('enable_sort', 'off', true),
                     set_config('plan_cache_mode', 'force_custom_plan', true)"
             }

@@ -41,8 +41,12 @@ impl Store {
     /// The page of `query` among the secrets of `scope`.
     pub async fn page(&self, scope: &Scope, query: ListQuery) -> Result<Page> {
         let tagged = Tagged::of(&query);
-        let each = !query.is_in_order(tagged.as_ref());
-        let planning = Planning { unsorted: tagged.is_some(), each };
+        let planning = match (&tagged, query.is_in_order(tagged.as_ref())) {
+            (None, true) => Planning::Usual,
+            (None, false) => Planning::Search,
+            (Some(_), true) => Planning::Walk,
+            (Some(_), false) => Planning::SearchAlong,
+        };
         let (within, context) = (scope.clone(), self.context());
         self.read(scope, planning, move |snapshot| {
             Box::pin(async move { read_page(snapshot, &within, &query, tagged, context).await })

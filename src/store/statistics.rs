@@ -41,8 +41,7 @@ impl Store {
         let source = statistics.source();
         let found = select_in(scope).filter(query::condition(&statistics.search, None, context));
         let rows = select(found, &source, context.dialect);
-        let planning = Planning { unsorted: false, each: true };
-        self.read(scope, planning, move |snapshot| {
+        self.read(scope, Planning::Search, move |snapshot| {
             Box::pin(async move {
                 let statement = rows.build(ConnectionTrait::get_database_backend(snapshot));
                 let (rows, outcome) = calculate(statistics)?;

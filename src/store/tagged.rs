@@ -14,9 +14,9 @@ use crate::{
 /// `matching`, read from the rows of `tagged` on, one secret for each.
 ///
 /// The order of reading is spelled out: where PostgreSQL takes a tag for rare, or has a plan that fits any tag, it
-/// would rather begin with all secrets; and SQLite keeps no statistics. [`Planning::unsorted`] is the other half.
+/// would rather begin with all secrets; and SQLite keeps no statistics. [`Planning::Walk`] is the other half.
 ///
-/// [`Planning::unsorted`]: crate::database::Planning::unsorted
+/// [`Planning::Walk`]: crate::database::Planning::Walk
 pub(super) fn page_of(
     tagged: &Tagged,
     scope: &Scope,
@@ -57,11 +57,13 @@ fn rows_of(
     scope: &Scope,
     matching: &Select<user_secret::Entity>,
 ) -> Select<user_secret::Entity> {
+    // True of every row with a digest, and said to have the index of the domain, which holds for no owner.
+    let whole = || column(TAGGED, "position").is_not_null();
     let owner = scope.owner().map(|owner| column(TAGGED, "user_id").eq(owner.as_str()));
     let mut matching = matching
         .clone()
         .filter(column(TAGGED, "domain_id").eq(scope.domain().as_str()))
-        .filter(Condition::all().add_option(owner))
+        .filter(owner.unwrap_or_else(whole))
         .filter(tagged.holds.clone());
     QuerySelect::query(&mut matching)
         .from_clear()

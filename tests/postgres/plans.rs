@@ -244,7 +244,7 @@ async fn a_page_is_found_by_its_place_whatever_statistics_say() {
         }
         let pages = || {
             let plans = plans(&url.1, from).into_iter();
-            plans.filter(|plan| plan.contains("ORDER BY")).collect::<Vec<_>>()
+            plans.filter(|plan| plan.contains("ORDER BY \"")).collect::<Vec<_>>()
         };
         let all = wanted.len() * 4;
         eventually("the server has written its log", async || pages().len() >= all).await;

@@ -13,9 +13,9 @@ use crate::{
 
 /// Tables of what was measured.
 pub(super) fn text(rows: &Rows) -> String {
-    let Rows { seconds, began, .. } = rows;
+    let Rows { rounds, seconds, began, .. } = rows;
     let mut text = format!(
-        "1 connection, {seconds} s each measurement, begun {began}.\n\n{}",
+        "1 connection, medians of {rounds} rounds, {seconds} s each measurement, begun {began}.\n\n{}",
         machine(&rows.machine)
     );
     for database in [Database::Postgres, Database::Sqlite] {
@@ -27,8 +27,12 @@ pub(super) fn text(rows: &Rows) -> String {
                 questions.push(&sample.question);
             }
         }
-        let of =
-            |question: &&str| samples().filter(|sample| sample.question == **question).collect();
+        let of = |question: &&str| {
+            let asked = samples().filter(|sample| sample.question == **question);
+            let mut asked: Vec<&Sample> = asked.collect();
+            asked.sort_by_key(|sample| (sample.size.domains, sample.size.rows));
+            asked
+        };
         let groups: Vec<Vec<&Sample>> = questions.iter().map(of).collect();
         if !groups.is_empty() {
             let _ = write!(text, "\n{}:\n\n{}", database.name(), figures(&groups));
@@ -37,7 +41,7 @@ pub(super) fn text(rows: &Rows) -> String {
         if !plans.is_empty() {
             let _ = write!(
                 text,
-                "\nHow {} reads the last of the sets in one domain:\n\n{plans}",
+                "\nHow {} reads the largest set in one domain:\n\n{plans}",
                 database.name()
             );
         }
@@ -48,13 +52,11 @@ pub(super) fn text(rows: &Rows) -> String {
 fn figures(groups: &[Vec<&Sample>]) -> String {
     let mut rows = Vec::new();
     for group in groups {
-        let first = group.first().and_then(|sample| p50(sample));
         for sample in group {
             let p99 = match &sample.outcome {
                 Outcome::Answered(figures) => figures.p99_ms,
                 _ => None,
             };
-            let ratio = p50(sample).zip(first).map(|(p50, first)| p50 / first);
             let cost = sample.cost.as_ref();
             rows.push([
                 sample.question.clone(),
@@ -62,7 +64,7 @@ fn figures(groups: &[Vec<&Sample>]) -> String {
                 sample.outcome.said(),
                 number(p50(sample), 2),
                 number(p99, 2),
-                number(ratio, 2),
+                number(sample.ratio, 2),
                 cost.map_or_else(|| "–".to_owned(), |cost| cost.shown.to_string()),
                 number(cost.map(|cost| cost.read), 0),
                 cost.map_or_else(|| "–".to_owned(), |cost| cost.buffers.to_string()),

@@ -94,16 +94,8 @@ impl Stage {
 impl Stage {
     /// The medians over the rounds.
     pub(crate) fn figures(&self, subject: Subject, random: bool) -> Option<Figures> {
-        let of = |field: fn(&Figures) -> Option<f64>| {
-            let fits = |sample: &&Sample| sample.subject == subject && sample.random == random;
-            median(self.samples.iter().filter(fits).filter_map(|sample| field(&sample.figures)))
-        };
-        Some(Figures {
-            per_second: of(|figures| Some(figures.per_second))?,
-            p50_ms: of(|figures| figures.p50_ms),
-            p99_ms: of(|figures| figures.p99_ms),
-            service_cpu_us: of(|figures| figures.service_cpu_us),
-            database_cpu_us: of(|figures| figures.database_cpu_us),
-        })
+        let fits = |sample: &&Sample| sample.subject == subject && sample.random == random;
+        let some: Vec<_> = self.samples.iter().filter(fits).map(|sample| sample.figures).collect();
+        Figures::medians(&some)
     }
 }
