@@ -20,7 +20,8 @@ use crate::{
     error::{Error, Result},
 };
 
-static POOL: LazyLock<Option<DescriptorPool>> =
+/// The messages, by name; nothing, when the descriptors are damaged.
+pub(super) static POOL: LazyLock<Option<DescriptorPool>> =
     LazyLock::new(|| DescriptorPool::decode(DESCRIPTORS).ok());
 
 /// A JSON body.
