@@ -10,7 +10,7 @@ ARGS ?=
 STEPS := install-test tree-save fmt clippy doc deny cargo-test schema tree-check
 step = @printf '\n==> %s\n' '$@'
 
-.PHONY: help run install install-bench bench oracles tenants rows fuzz soak test tls-scan $(STEPS)
+.PHONY: help run install install-bench bench oracles tenants rows fuzz soak test tls-scan clients $(STEPS)
 
 help: ## Lists the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ soak: install-test ## Asks 100,000 lists and 25,000 statistics of either databas
 
 tls-scan: install ## Has sslyze, from PyPI, look at the service's TLS; it fails when there is anything to complain about
 	@scripts/sslyze.sh
+
+clients: install ## Has clients by others, from PyPI, use gRPC, REST and its description; ARGS=--postgres for PostgreSQL
+	@scripts/clients.sh $(ARGS)
 
 install: ## Installs the packages that `make run` needs and that are missing
 	@scripts/install.sh run

@@ -34,7 +34,7 @@ use crate::{
 /// The paths of the face.
 pub fn router(entrance: Entrance, companions: &Companions) -> Router {
     Router::new()
-        .route("/spaceone.api.user_secret.v1.UserSecret/{method}", post(serve))
+        .route(&format!("/{}/{{method}}", Method::SERVICE), post(serve))
         .with_state(entrance)
         .route("/spaceone.api.core.v1.ServerInfo/get_version", post(version))
         .merge(companions.router())

@@ -22,6 +22,9 @@ pub enum Method {
 }
 
 impl Method {
+    /// The service that has them.
+    pub const SERVICE: &str = "spaceone.api.user_secret.v1.UserSecret";
+
     /// All of them.
     pub const ALL: [Self; 8] = [
         Self::Create,

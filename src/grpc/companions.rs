@@ -4,7 +4,7 @@ use axum::Router;
 use tonic_health::{ServingStatus, server::HealthReporter};
 use tonic_reflection::server::Builder;
 
-use crate::api::DESCRIPTORS;
+use crate::api::{DESCRIPTORS, Method};
 
 /// The descriptors cannot be shown.
 #[derive(Debug, thiserror::Error)]
@@ -12,7 +12,7 @@ use crate::api::DESCRIPTORS;
 pub struct NotDescribed(#[from] tonic_reflection::server::Error);
 
 /// The names under which the service is asked for its health.
-const NAMES: [&str; 3] = ["", "secret", "spaceone.api.user_secret.v1.UserSecret"];
+const NAMES: [&str; 3] = ["", "secret", Method::SERVICE];
 
 /// Health and reflection, ready to be put on any listener.
 pub struct Companions {

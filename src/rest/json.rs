@@ -21,7 +21,8 @@ use crate::{
     json::Unique,
 };
 
-static POOL: LazyLock<Option<DescriptorPool>> =
+/// The messages, by name; nothing, when the descriptors are damaged.
+pub(super) static POOL: LazyLock<Option<DescriptorPool>> =
     LazyLock::new(|| DescriptorPool::decode(DESCRIPTORS).ok());
 
 /// A JSON body.

@@ -1,5 +1,6 @@
 //! REST and gRPC: what callers of the original find.
 
+mod document;
 mod golden;
 mod grpc;
 pub mod kit;

@@ -238,7 +238,7 @@ fn project(row: &Value, stage: &Value) -> Value {
     Value::Object(made)
 }
 
-fn compare_keys(a: &Vec<Option<Value>>, b: &Vec<Option<Value>>) -> Ordering {
+fn compare_keys(a: &[Option<Value>], b: &[Option<Value>]) -> Ordering {
     a.iter().zip(b).fold(Ordering::Equal, |ordering, pair| {
         ordering.then_with(|| match pair {
             (Some(a), Some(b)) => compare(a, b),

@@ -14,6 +14,7 @@ use tonic::{
 };
 use usersecret::api::DESCRIPTORS;
 
+use super::document::Document;
 use crate::support::Client;
 
 pub const SERVICE: &str = "spaceone.api.user_secret.v1.UserSecret";
@@ -183,17 +184,30 @@ impl Rest {
         request
     }
 
-    /// Calls `method`, by the name that it has over gRPC.
+    /// Calls `method`, by the name that it has over gRPC, and checks that all is as it is described.
     pub async fn call(&self, method: &str, request: &Value) -> Told {
         let path = format!("/secret/v1/user-secret/{}", method.replace('_', "-"));
-        let request = self.request(reqwest::Method::POST, &path).json(request);
-        told(request.send().await.unwrap()).await
+        let sent = self.request(reqwest::Method::POST, &path).json(request).send().await.unwrap();
+        let (status, answer) = read(sent).await;
+        // What is not served is not described.
+        if method != "get_data" {
+            Document::of(&self.url).await.check(&path, request, status, &answer);
+        }
+        judged(status, answer)
     }
 }
 
 pub async fn told(response: reqwest::Response) -> Told {
+    let (status, answer) = read(response).await;
+    judged(status, answer)
+}
+
+async fn read(response: reqwest::Response) -> (u16, Value) {
     let status = response.status().as_u16();
-    let json: Value = response.json().await.unwrap_or_default();
+    (status, response.json().await.unwrap_or_default())
+}
+
+fn judged(status: u16, json: Value) -> Told {
     if status == 200 {
         return Told { status: Code::Ok, code: "OK".to_owned(), message: String::new(), json };
     }

@@ -61,13 +61,22 @@ async fn what_is_not_served_is_named() {
     for (method, request, key) in [
         ("list", query(json!({ "filter": condition })), "query.filter.0.key"),
         ("list", query(json!({ "filterOr": condition })), "query.filter_or.0.key"),
-        ("list", query(json!({ "only": ["name"] })), "query.only"),
-        ("list", query(json!({ "unwind": { "path": "tags.canary" } })), "query.unwind"),
+        ("list", query(json!({ "only": ["canary"] })), "query.only.0"),
+        (
+            "list",
+            query(json!({ "only": ["name"], "unwind": { "path": "canary" } })),
+            "query.unwind.path",
+        ),
         ("list", query(json!({ "lookup": [] })), "query.lookup"),
         ("list", query(json!({ "addFields": {} })), "query.add_fields"),
         ("list", query(json!({ "sort": [{ "key": "canary" }] })), "query.sort.0.key"),
         ("list", query(json!({ "keyword": "canary ".repeat(17) })), "query.keyword"),
-        ("stat", query(json!({ "distinct": "canary" })), "query"),
+        ("stat", query(json!({ "filter": condition, "distinct": "name" })), "query.filter.0.key"),
+        (
+            "stat",
+            query(json!({ "aggregate": [{ "group": { "keys": [{ "k": "canary", "n": "x" }] } }] })),
+            "query.aggregate.0.group.keys.0.key",
+        ),
     ] {
         for told in [grpc.call(method, &request).await, rest.call(method, &request).await] {
             assert_eq!(told.code, "ERROR_INVALID_PARAMETER", "{request}");

@@ -1,9 +1,15 @@
 //! REST as HTTP clients meet it.
 
+use std::collections::BTreeSet;
+
 use reqwest::Method;
 use serde_json::{Value, json};
+use usersecret::{query::Operator, statistics::GroupOperator};
 
-use super::kit::{Rest, told};
+use super::{
+    document::Document,
+    kit::{Rest, told},
+};
 use crate::support::TestApp;
 
 #[tokio::test]
@@ -155,27 +161,39 @@ async fn statuses_and_headers() {
 async fn the_document_describes_what_is_there() {
     let app = TestApp::start().await;
     let nobody = Rest::of(&app.with_token(None));
-    let response = nobody.request(Method::GET, "/openapi.json").send().await.unwrap();
-    let document: Value = response.json().await.unwrap();
+    let document = &Document::of(&app.url).await.json;
     assert_eq!(document["openapi"], "3.1.0");
     let paths = document["paths"].as_object().unwrap();
-    assert_eq!(paths.len(), 14);
-    for path in paths.keys() {
+    assert_eq!(paths.len(), 15);
+    for path in paths.keys().filter(|path| *path != "/openapi.json") {
         let answer = nobody.request(Method::POST, path).json(&json!({})).send().await.unwrap();
         assert_eq!(answer.status(), 401, "{path}");
+        let operation = &document["paths"][path]["post"];
+        assert!(operation["summary"].is_string(), "{path}");
     }
-    // Each message has the fields of its descriptor, but for what is not served.
-    for (name, schema) in document["components"]["schemas"].as_object().unwrap() {
-        let package =
-            if name == "Query" { "spaceone.api.core.v2" } else { "spaceone.api.user_secret.v1" };
-        let Some(fields) = super::kit::fields(&format!("{package}.{name}")) else { continue };
-        let unserved = ["filter", "filter_or", "only", "unwind", "lookup", "add_fields"];
-        let mut described: Vec<_> =
-            schema["properties"].as_object().unwrap().keys().cloned().collect();
-        let mut fields: Vec<_> =
-            fields.into_iter().filter(|field| !unserved.contains(&field.as_str())).collect();
-        described.sort();
-        fields.sort();
-        assert_eq!(described, fields, "{name}");
+    let schemas = document["components"]["schemas"].as_object().unwrap();
+    let names = |schema: &Value| {
+        let names = schema["properties"].as_object().into_iter().flat_map(|map| map.keys());
+        names.cloned().collect::<BTreeSet<_>>()
+    };
+    // What is laid over a message has no other fields than the message.
+    let packages = ["spaceone.api.core.v2", "spaceone.api.user_secret.v1"];
+    let mut messages = 0;
+    for (name, schema) in schemas {
+        let found =
+            packages.iter().find_map(|package| super::kit::fields(&format!("{package}.{name}")));
+        let Some(fields) = found else { continue };
+        let unserved = ["lookup", "add_fields"];
+        let served = fields.into_iter().filter(|field| !unserved.contains(&field.as_str()));
+        assert_eq!(names(schema), served.collect(), "{name}");
+        for (field, schema) in schema["properties"].as_object().unwrap() {
+            assert!(schema["description"].is_string() || name.ends_with("Info"), "{name}.{field}");
+        }
+        messages += 1;
     }
+    assert_eq!(messages, 23);
+    // Operators are those that there are.
+    let operators = |name: &str| schemas[name]["enum"].clone();
+    assert_eq!(operators("FilterOperator"), json!(Operator::ALL.map(Operator::as_str)));
+    assert_eq!(operators("GroupOperator"), json!(GroupOperator::ALL.map(GroupOperator::as_str)));
 }
