@@ -13,6 +13,7 @@ mod m0003_fence;
 mod m0004_issuers;
 mod m0005_tags;
 mod m0006_lookup;
+mod m0007_providers;
 
 /// Every migration, oldest first.
 pub struct Migrator;
@@ -26,6 +27,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0004_issuers::Migration),
             Box::new(m0005_tags::Migration),
             Box::new(m0006_lookup::Migration),
+            Box::new(m0007_providers::Migration),
         ]
     }
 }
