@@ -187,7 +187,9 @@ impl Cli {
             Command::Schema => print(graphql::schema(None, true).sdl().trim_end()),
             Command::Hsm { command } => hsm::run(command),
             Command::Import { source, file, from_line } => import::run(&source, &file, from_line),
-            Command::Export { source, file, domain } => export::run(&source, file.as_deref(), domain),
+            Command::Export { source, file, domain } => {
+                export::run(&source, file.as_deref(), domain)
+            }
             Command::Audit { command } => audit::run(command),
         }
     }

@@ -62,7 +62,8 @@ impl Scope {
         use Role::{DomainAdmin, Operator, System, User};
         use Verb::{
             Create, Delete, DeleteOfUser, Export, Get, GetData, GetDomain, Import, List,
-            ListAuditEvents, ListIssuers, RegisterIssuer, RemoveIssuer, RevokeToken, Update, UpdateData,
+            ListAuditEvents, ListIssuers, RegisterIssuer, RemoveIssuer, RevokeToken, Update,
+            UpdateData,
         };
 
         if !caller.may(intent.verb) {

@@ -11,13 +11,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Failure, Source, job, say};
 use crate::{
-    app::Core,
-    config::Config,
-    database::Database,
-    error::Error,
-    ids::DomainId,
-    store::domains_after,
-    transfer,
+    app::Core, config::Config, database::Database, error::Error, ids::DomainId,
+    store::domains_after, transfer,
 };
 
 /// How many ids of domains are read at a time.

@@ -64,12 +64,10 @@ fn open(file: &Path) -> Result<(Box<dyn Read + Send>, Option<u64>), Failure> {
 /// It shows itself only where standard error is a terminal.
 fn bar(size: Option<u64>) -> Result<ProgressBar, Failure> {
     Ok(match size {
-        Some(size) => ProgressBar::new(size).with_style(ProgressStyle::with_template(
-            "{bar:30} {percent}%, {eta} left: {msg}",
-        )?),
-        None => ProgressBar::new_spinner().with_style(ProgressStyle::with_template(
-            "{spinner} {elapsed}: {msg}",
-        )?),
+        Some(size) => ProgressBar::new(size)
+            .with_style(ProgressStyle::with_template("{bar:30} {percent}%, {eta} left: {msg}")?),
+        None => ProgressBar::new_spinner()
+            .with_style(ProgressStyle::with_template("{spinner} {elapsed}: {msg}")?),
     })
 }
 

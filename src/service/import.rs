@@ -41,7 +41,8 @@ const EARLIEST: Timestamp = Timestamp::from_micros(-62_167_219_200_000_000);
 impl ImportInput {
     fn check(self, limits: &DataLimits, now: Timestamp) -> Result<(UserSecretId, New)> {
         let rule = "must be user-secret- and 12 lower-case hexadecimal digits";
-        let id = UserSecretId::parse(&self.id).ok_or_else(|| Error::invalid("userSecretId", rule))?;
+        let id =
+            UserSecretId::parse(&self.id).ok_or_else(|| Error::invalid("userSecretId", rule))?;
         let provider = self.provider.filter(|text| !text.trim().is_empty());
         let new = New {
             provider: provider.map(|text| bounded("provider", &text, 40)).transpose()?,

@@ -50,7 +50,10 @@ pub async fn domains_after(
     after: Option<&DomainId>,
     limit: u64,
 ) -> Result<Vec<DomainId>> {
-    #[expect(clippy::disallowed_methods, reason = "the owner sees every domain, and only its id is read")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the owner sees every domain, and only its id is read"
+    )]
     let mut select = domain::Entity::find().select_only().column(domain::Column::DomainId);
     if let Some(after) = after {
         select = select.filter(domain::Column::DomainId.gt(after.as_str()));

@@ -33,3 +33,4 @@ mod registered;
 mod swap;
 mod tls;
 mod tokens;
+mod transfer;
