@@ -13,25 +13,28 @@ mod list;
 mod messages;
 mod method;
 mod reply;
+mod shown;
+mod statistics;
 mod structure;
 
+pub use crate::statistics::number;
 pub use entrance::{Answer, Entrance, Luggage};
 pub use fault::Fault;
 pub use messages::{DESCRIPTORS, VersionInfo};
 pub use method::Method;
 pub use reply::Reply;
-pub use structure::{MAX_DEPTH, number, to_proto};
+pub use structure::{MAX_DEPTH, to_proto};
 
 use prost::{Message, Name};
 use prost_types::Struct;
 
 use self::{
-    list::list_query,
     messages::{
         CreateUserSecretRequest, GetUserSecretDataRequest, UpdateUserSecretDataRequest,
         UpdateUserSecretRequest, UserSecretQuery, UserSecretRequest, UserSecretStatQuery,
     },
-    reply::{info, infos},
+    reply::{info, infos, unwound},
+    shown::Shown,
     structure::{to_object, to_struct},
 };
 use crate::{
@@ -159,19 +162,27 @@ impl Api {
     }
 
     async fn list(&self, caller: &Caller, request: UserSecretQuery) -> Result<Reply> {
-        let shown = list::Shown::of(&request);
-        let page = self.secrets.list(caller, Target::Own, list_query(request)).await?;
-        Ok(Reply::Secrets(infos(page, shown)))
+        let asked = list::Asked::from(request);
+        let mut shown = Shown::Whole;
+        let mut look = |asked: &list::Asked| {
+            shown = Shown::of(&asked.query)?;
+            Ok(())
+        };
+        if let Some(path) = asked.query.unwind.as_ref().map(|unwind| unwind.path.clone()) {
+            let statistics = look(&asked).and_then(|()| asked.into_unwound());
+            let outcome = self.secrets.list_unwound(caller, Target::Own, statistics).await?;
+            return Ok(Reply::Secrets(unwound(outcome, &path, &shown)));
+        }
+        let query = look(&asked).and_then(|()| asked.into_list());
+        let page = self.secrets.list(caller, Target::Own, query).await?;
+        Ok(Reply::Secrets(infos(page, &shown)))
     }
 
-    /// Nothing is counted yet: whoever may list is told so.
     async fn stat(&self, caller: &Caller, request: UserSecretStatQuery) -> Result<Reply> {
-        let refusal = match request.query {
-            None => missing("query"),
-            Some(_) => Error::invalid("query", "statistics are not served yet"),
-        };
-        self.secrets.list(caller, Target::Own, Err(refusal)).await?;
-        Ok(Reply::Nothing)
+        // The domain that it names says nothing: it is the token's.
+        let query = request.query.ok_or_else(|| missing("query"));
+        let statistics = query.and_then(statistics::statistics);
+        Ok(Reply::statistics(self.secrets.stat(caller, Target::Own, statistics).await?))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use time::OffsetDateTime;
+use time::{OffsetDateTime, format_description::BorrowedFormatItem, macros::format_description};
 
 /// A moment, in microseconds since 1970-01-01T00:00:00Z.
 ///
@@ -19,6 +19,14 @@ impl Timestamp {
     /// Microseconds since the epoch.
     pub const fn as_micros(self) -> i64 {
         self.0
+    }
+
+    /// As the original writes it, in ISO 8601: always three digits of the second, cut and not rounded.
+    pub fn to_iso_milliseconds(self) -> String {
+        const FORM: &[BorrowedFormatItem<'_>] = format_description!(
+            "[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z"
+        );
+        OffsetDateTime::from(self).format(FORM).unwrap_or_default()
     }
 }
 
@@ -55,5 +63,22 @@ impl Clock {
     /// The present moment.
     pub fn now(&self) -> Timestamp {
         (self.0)()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Timestamp;
+
+    #[test]
+    fn milliseconds() {
+        let cases = [
+            (1_707_955_199_999_999, "2024-02-14T23:59:59.999Z"),
+            (0, "1970-01-01T00:00:00.000Z"),
+            (1_704_441_600_120_000, "2024-01-05T08:00:00.120Z"),
+        ];
+        for (micros, text) in cases {
+            assert_eq!(Timestamp::from_micros(micros).to_iso_milliseconds(), text);
+        }
     }
 }

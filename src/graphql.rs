@@ -12,6 +12,7 @@ mod http;
 mod issuer;
 mod mutation;
 mod query;
+mod statistics;
 mod user_secret;
 
 pub use document::Documents;

@@ -20,6 +20,7 @@ pub mod query;
 pub mod rest;
 pub mod server;
 pub mod service;
+pub mod statistics;
 pub mod store;
 pub mod tls;
 pub mod transfer;

@@ -17,7 +17,8 @@ mod sort;
 pub use compile::{condition, order, position_after};
 pub use cursor::{Cursor, Fingerprint};
 pub use field::{Field, FieldKind};
-pub use filter::{Condition, Filter, RawCondition, check_tags};
+pub use filter::{Condition, Filter, RawCondition, check_key, check_tags};
+pub use moment::absolute as moment;
 pub use operator::{Compare, Operator};
 pub use pattern::Pattern;
 pub use predicate::{Context, Dialect};
@@ -34,15 +35,22 @@ pub const MAX_ROWS: u64 = 1_000;
 /// The rows of a page that says nothing about its size.
 pub const DEFAULT_PAGE: u64 = 20;
 
-/// What a list shows.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ListQuery {
+/// What is looked for.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Search {
     /// Fields that must equal a text.
     pub equal: Vec<(Field, String)>,
     /// Conditions.
     pub filter: Filter,
     /// Words in lower case, one of which must occur in id, name, schema or provider; none: no condition.
     pub keyword: Vec<String>,
+}
+
+/// What a list shows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ListQuery {
+    /// Which rows.
+    pub search: Search,
     /// The order, most significant first; empty: by name.
     pub sort: Vec<Sort>,
     /// Which part of it.
@@ -114,7 +122,7 @@ impl Window {
                 return Err(Error::invalid("query.page", rule));
             }
             return Ok(Self::Numbered {
-                start: count("query.page.start", start, u64::MAX)?.unwrap_or(1).max(1),
+                start: page_number("query.page.start", start)?.unwrap_or(1).max(1),
                 limit: match count("query.page.limit", limit, MAX_PAGE)? {
                     None | Some(0) => MAX_PAGE,
                     Some(limit) => limit,
@@ -133,6 +141,11 @@ impl Window {
         let limit = count("first", first, MAX_PAGE)?.unwrap_or(DEFAULT_PAGE);
         Ok(Self::After { limit, cursor: after })
     }
+}
+
+/// A number of a page that has no other bound than that it is none below 0.
+pub fn page_number(argument: &str, value: Option<i32>) -> Result<Option<u64>> {
+    count(argument, value, u64::MAX)
 }
 
 fn count(argument: &str, value: Option<i32>, most: u64) -> Result<Option<u64>> {

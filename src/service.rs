@@ -17,15 +17,18 @@ pub use import::{ImportInput, Imported};
 pub use input::{CreateInput, DataLimits, DeleteInput, UpdateDataInput, UpdateInput};
 pub use issuer::{IssuerLimits, IssuerService};
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value};
 
 use crate::{
-    auth::{Gate, Intent, Scope, Verb},
+    auth::{Gate, Intent, Parameters, Scope, Verb},
     clock::Clock,
     crypto::{Aad, Keyring, Plaintext},
     error::{Code, Error, Result},
     ids::{DataVersion, DomainId, IdSource, UserId, UserSecretId},
-    query::ListQuery,
+    query::{Field, ListQuery, Search},
+    statistics::{Outcome, Statistics},
     store::{DataChange, Inserted, Store},
 };
 
@@ -70,7 +73,12 @@ impl UserSecretService {
     pub async fn create(&self, caller: &Caller, input: Result<CreateInput>) -> Result<UserSecret> {
         self.gate
             .run(caller, Verb::Create, Target::Own, async |scope| {
-                let new = input?.check(&self.limits, self.clock.now())?;
+                let mut input = input?;
+                if let Some(name) = &caller.parameters().name {
+                    input.name = name.to_string();
+                }
+                said(&mut input.schema_id, &caller.parameters().schema_id);
+                let new = input.check(&self.limits, self.clock.now())?;
                 let owner = scope.owner().ok_or_else(Error::permission_denied)?.clone();
                 for _ in 0..TRIES {
                     if let Some((key, digest)) = &new.idempotency
@@ -123,6 +131,7 @@ impl UserSecretService {
         target: Target,
         id: Result<&str>,
     ) -> Result<UserSecret> {
+        let id = named(caller, id);
         let intent = Intent::on(Verb::Get, id.as_deref().unwrap_or_default());
         self.gate
             .run(caller, intent, target, async |scope| {
@@ -140,7 +149,41 @@ impl UserSecretService {
         query: Result<ListQuery>,
     ) -> Result<Page> {
         self.gate
-            .run(caller, Verb::List, target, async |scope| self.store.page(scope, &query?).await)
+            .run(caller, Verb::List, target, async |scope| {
+                let mut query = query?;
+                narrow(&mut query.search, caller);
+                self.store.page(scope, &query).await
+            })
+            .await
+    }
+
+    /// Secrets of `target` with a list in their tags taken apart.
+    pub async fn list_unwound(
+        &self,
+        caller: &Caller,
+        target: Target,
+        list: Result<Statistics>,
+    ) -> Result<Outcome> {
+        self.gate
+            .run(caller, Verb::List, target, async |scope| {
+                let mut list = list?;
+                narrow(&mut list.search, caller);
+                self.store.statistics(scope, list).await
+            })
+            .await
+    }
+
+    /// What can be said of the secrets of `target` as a whole.
+    pub async fn stat(
+        &self,
+        caller: &Caller,
+        target: Target,
+        statistics: Result<Statistics>,
+    ) -> Result<Outcome> {
+        self.gate
+            .run(caller, Verb::Stat, target, async |scope| {
+                self.store.statistics(scope, statistics?).await
+            })
             .await
     }
 
@@ -151,9 +194,12 @@ impl UserSecretService {
         id: &str,
         input: Result<UpdateInput>,
     ) -> Result<UserSecret> {
+        let id = named(caller, Ok(id))?;
         self.gate
             .run(caller, Intent::on(Verb::Update, id), Target::Own, async |scope| {
-                let change = input?.check(&self.limits, self.clock.now())?;
+                let mut input = input?;
+                said(&mut input.name, &caller.parameters().name);
+                let change = input.check(&self.limits, self.clock.now())?;
                 self.store.update(scope, scope.secret()?, change).await
             })
             .await
@@ -166,9 +212,12 @@ impl UserSecretService {
         id: &str,
         input: Result<UpdateDataInput>,
     ) -> Result<UserSecret> {
+        let id = named(caller, Ok(id))?;
         self.gate
             .run(caller, Intent::on(Verb::UpdateData, id), Target::Own, async |scope| {
-                let new = input?.check(&self.limits)?;
+                let mut input = input?;
+                said(&mut input.schema_id, &caller.parameters().schema_id);
+                let new = input.check(&self.limits)?;
                 let id = scope.secret()?;
                 for attempt in 1.. {
                     let current = self.store.find(scope, id).await?;
@@ -202,6 +251,7 @@ impl UserSecretService {
     /// domain, and SYSTEM needs none.
     pub async fn delete(&self, caller: &Caller, input: DeleteInput<'_>) -> Result<UserSecretId> {
         let DeleteInput { id, owner, domain } = input;
+        let id = named(caller, id);
         let intent = Intent::on(Verb::Delete, id.as_deref().unwrap_or_default());
         // What cannot be the id of a user owns nothing.
         let nobody = owner.as_deref().is_some_and(|id| UserId::parse(id).is_none());
@@ -262,6 +312,7 @@ impl UserSecretService {
         version: Option<DataVersion>,
     ) -> Result<Revealed> {
         let target = Target::Domain { domain, owner: None };
+        let id = named(caller, id);
         let intent = Intent::on(Verb::GetData, id.as_deref().unwrap_or_default());
         self.gate
             .run(caller, intent, target, async |scope| {
@@ -277,5 +328,33 @@ impl UserSecretService {
                 Ok(Revealed { data, version: sealed.version })
             })
             .await
+    }
+}
+
+/// The secret that is meant: the one that the token says, else the one that the request does.
+fn named<'c>(caller: &'c Caller, asked: Result<&'c str>) -> Result<&'c str> {
+    caller.parameters().user_secret_id.as_deref().map_or(asked, Ok)
+}
+
+/// Puts what the token says in the place of what the request does.
+fn said(asked: &mut Option<String>, token: &Option<Arc<str>>) {
+    if let Some(token) = token {
+        *asked = Some(token.to_string());
+    }
+}
+
+/// Lets a search find only what the token says.
+fn narrow(search: &mut Search, caller: &Caller) {
+    let Parameters { user_secret_id, name, schema_id, provider } = caller.parameters();
+    for (field, token) in [
+        (Field::UserSecretId, user_secret_id),
+        (Field::Name, name),
+        (Field::SchemaId, schema_id),
+        (Field::Provider, provider),
+    ] {
+        if let Some(token) = token {
+            search.equal.retain(|(asked, _)| *asked != field);
+            search.equal.push((field, token.to_string()));
+        }
     }
 }

@@ -42,6 +42,7 @@ mod find;
 mod issuer;
 mod list;
 mod reveal;
+mod statistics;
 mod tags;
 mod transaction;
 mod user_secret;
@@ -61,7 +62,7 @@ use std::sync::{
 };
 
 use moka::sync::Cache;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
 
 use batch::Batch;
 
@@ -69,9 +70,10 @@ use crate::{
     audit::Trail,
     clock::{Clock, Timestamp},
     crypto::Kek,
-    database::Database,
+    database::{Database, Engine},
     error::Error,
     ids::DomainId,
+    query::{Context, Dialect},
 };
 
 /// The rows of the service, each change with its audit event.
@@ -89,6 +91,7 @@ pub struct Store {
     finds: Batch<find::Find>,
     reveals: Batch<reveal::Reveal>,
     creates: Batch<create::Create>,
+    calculations: Arc<Semaphore>,
 }
 
 /// A place in the order of insertion: microseconds, made unique within a replica.
@@ -114,6 +117,7 @@ impl Store {
             keks: Cache::new(MAX_KEKS),
             kek_turns: Cache::new(MAX_TURNS),
             last_position: Arc::new(AtomicI64::new(0)),
+            calculations: Arc::new(Semaphore::new(statistics::AT_ONCE)),
             database,
             clock,
             trail,
@@ -122,6 +126,15 @@ impl Store {
 
     fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// What conditions need to become SQL.
+    fn context(&self) -> Context {
+        let dialect = match self.database.engine() {
+            Engine::Sqlite { .. } => Dialect::Sqlite,
+            Engine::Postgres(_) => Dialect::Postgres,
+        };
+        Context { dialect, now: self.now() }
     }
 
     /// A place in the order of insertion, later than every one before it.

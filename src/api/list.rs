@@ -1,75 +1,104 @@
-//! The original's query of a list. [`list_query`] is the one place where it becomes a [`ListQuery`].
+//! The original's query of a list: where it becomes a [`ListQuery`], or with an unwind [`Statistics`].
 
 use serde_json::Value;
 
 use super::{
     messages::{
-        Filter as Condition, Page, Query, UserSecretQuery,
+        Filter as Condition, Page, Query, Unwind, UserSecretQuery,
         filter::{KeyAlias, OperatorAlias, ValueAlias},
     },
+    statistics::read_unwind,
     structure::from_proto,
 };
 use crate::{
     error::{Error, Result},
-    query::{Field, Filter, ListQuery, MAX_ROWS, Operator, RawCondition, Sort, Window, words},
+    query::{
+        Field, Filter, ListQuery, MAX_ROWS, Operator, RawCondition, Search, Sort, Window, words,
+    },
+    statistics::{RawStage, Statistics},
 };
 
-/// How much of each row is shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Shown {
-    /// All of it.
-    Whole,
-    /// Id, name, schema and provider.
-    Minimal,
-    /// No rows at all.
-    Count,
+/// What a list is asked for.
+pub(super) struct Asked {
+    /// The query. An unwind of which nothing is said is none.
+    pub(super) query: Query,
+    equal: Vec<(Field, String)>,
 }
 
-impl Shown {
-    pub(super) fn of(request: &UserSecretQuery) -> Self {
-        match &request.query {
-            Some(Query { count_only: true, .. }) => Self::Count,
-            Some(Query { minimal: true, .. }) => Self::Minimal,
-            _ => Self::Whole,
-        }
+impl From<UserSecretQuery> for Asked {
+    fn from(request: UserSecretQuery) -> Self {
+        let equal = [
+            (Field::UserSecretId, request.user_secret_id),
+            (Field::Name, request.name),
+            (Field::SchemaId, request.schema_id),
+            (Field::Provider, request.provider),
+        ];
+        let mut query = request.query.unwrap_or_default();
+        query.unwind = query.unwind.filter(|unwind| *unwind != Unwind::default());
+        Self { query, equal: equal.into_iter().filter(|(_, text)| !text.is_empty()).collect() }
     }
 }
 
-/// What `request` looks for.
-pub(super) fn list_query(request: UserSecretQuery) -> Result<ListQuery> {
-    let UserSecretQuery { query, user_secret_id, name, schema_id, provider } = request;
-    let query = query.unwrap_or_default();
-    refuse_unserved(&query)?;
-    let equal = [
-        (Field::UserSecretId, user_secret_id),
-        (Field::Name, name),
-        (Field::SchemaId, schema_id),
-        (Field::Provider, provider),
-    ];
-    let window =
-        if query.count_only { Window::Numbered { start: 1, limit: 0 } } else { window(query.page) };
-    Ok(ListQuery {
-        filter: Filter::check(
-            conditions("query.filter", query.filter)?,
-            conditions("query.filterOr", query.filter_or)?,
-        )?,
-        equal: equal.into_iter().filter(|(_, text)| !text.is_empty()).collect(),
-        keyword: words(&query.keyword)?,
-        sort: Sort::parse(query.sort.into_iter().map(|key| (key.key, key.desc)).collect())?,
-        window,
-        with_total: true,
-    })
+impl Asked {
+    /// As a page of secrets.
+    pub(super) fn into_list(self) -> Result<ListQuery> {
+        let Self { query, equal } = self;
+        refuse_unserved(&query)?;
+        let (start, limit) = match window(query.page) {
+            _ if query.count_only => (1, 0),
+            Some(window) => window,
+            None => (1, MAX_ROWS),
+        };
+        let sort = query.sort.into_iter().map(|key| (key.key, key.desc)).collect();
+        Ok(ListQuery {
+            search: search(equal, query.filter, query.filter_or, &query.keyword)?,
+            sort: Sort::parse(sort)?,
+            window: Window::Numbered { start, limit },
+            with_total: true,
+        })
+    }
+
+    /// As rows with a list in their tags taken apart.
+    ///
+    /// As in the original that needs `only`, and says how many rows there are only beside a page.
+    pub(super) fn into_unwound(self) -> Result<Statistics> {
+        let Self { query, equal } = self;
+        refuse_unserved(&query)?;
+        let unwind = query.unwind.unwrap_or_default();
+        if query.only.is_empty() {
+            return Err(Error::missing("query.only", "unwind needs it"));
+        }
+        if !unwind.path.is_empty() && !unwind.path.starts_with("tags.") {
+            return Err(Error::invalid("query.unwind.path", "must be tags. and a path"));
+        }
+        let mut stages = vec![RawStage::Unwind(read_unwind("query.unwind", unwind)?)];
+        let sort: Vec<_> = query.sort.into_iter().map(|key| (key.key, key.desc)).collect();
+        if !sort.is_empty() {
+            stages.push(RawStage::Sort(sort));
+        }
+        let page = window(query.page);
+        if page.is_none() {
+            stages.push(RawStage::Limit(MAX_ROWS.try_into().unwrap_or(i64::MAX)));
+        }
+        let search = search(equal, query.filter, query.filter_or, &query.keyword)?;
+        Statistics::of_list(search, stages, page)
+    }
 }
 
-/// What is not served: some of it not yet, and what could reach other tenants' rows never.
+fn search(
+    equal: Vec<(Field, String)>,
+    filter: Vec<Condition>,
+    filter_or: Vec<Condition>,
+    keyword: &str,
+) -> Result<Search> {
+    let filter = conditions("query.filter", filter)?;
+    let filter = Filter::check(filter, conditions("query.filterOr", filter_or)?)?;
+    Ok(Search { equal, filter, keyword: words(keyword)? })
+}
+
+/// What could reach other tenants' rows is never served.
 fn refuse_unserved(query: &Query) -> Result<()> {
-    let unwinds = query.unwind.as_ref();
-    let unserved = [
-        ("only", !query.only.is_empty()),
-        ("unwind", unwinds.is_some_and(|unwind| *unwind != Default::default())),
-        ("lookup", query.lookup.is_some()),
-        ("add_fields", query.add_fields.is_some()),
-    ];
+    let unserved = [("lookup", query.lookup.is_some()), ("add_fields", query.add_fields.is_some())];
     match unserved.into_iter().find(|(_, given)| *given) {
         Some((key, _)) => Err(Error::invalid(&format!("query.{key}"), "is not served")),
         None => Ok(()),
@@ -77,7 +106,7 @@ fn refuse_unserved(query: &Query) -> Result<()> {
 }
 
 /// The conditions of the list called `name`, before any of them is checked.
-fn conditions(name: &str, filter: Vec<Condition>) -> Result<Vec<RawCondition>> {
+pub(super) fn conditions(name: &str, filter: Vec<Condition>) -> Result<Vec<RawCondition>> {
     let one = |(index, condition): (usize, Condition)| {
         let Condition { key_alias, value_alias, operator_alias } = condition;
         let operator = match operator_alias {
@@ -101,12 +130,9 @@ fn conditions(name: &str, filter: Vec<Condition>) -> Result<Vec<RawCondition>> {
 
 const UNKNOWN: &str = "must be one of the operators, such as eq, not_in or datetime_gte";
 
-/// As in the original, a page without a limit is no page. Whoever asks for more
-/// rows than are given at once learns from `total_count` that there are more.
-fn window(page: Option<Page>) -> Window {
-    let Page { start, limit } = page.unwrap_or_default();
-    if limit == 0 {
-        return Window::Numbered { start: 1, limit: MAX_ROWS };
-    }
-    Window::Numbered { start: u64::from(start).max(1), limit: u64::from(limit).min(MAX_ROWS) }
+/// The first row and how many. As in the original, a page without a limit is no page. Whoever
+/// asks for more rows than are given at once learns from `total_count` that there are more.
+fn window(page: Option<Page>) -> Option<(u64, u64)> {
+    let page = page.filter(|page| page.limit > 0)?;
+    Some((u64::from(page.start).max(1), u64::from(page.limit).min(MAX_ROWS)))
 }

@@ -5,10 +5,7 @@
 include!(concat!(env!("OUT_DIR"), "/messages.rs"));
 
 pub use spaceone::api::{
-    core::{
-        v1::VersionInfo,
-        v2::{Filter, Page, Query, filter},
-    },
+    core::{v1::VersionInfo, v2::*},
     user_secret::v1::*,
 };
 

@@ -3,17 +3,16 @@
 use prost::Message as _;
 use prost_types::Struct;
 use serde_json::{Map, Value, json};
-use time::{OffsetDateTime, macros::format_description};
 
 use super::{
-    list::Shown,
     messages::{UserSecretDataInfo, UserSecretInfo, UserSecretsInfo},
+    shown::Shown,
     structure::{to_object, to_struct},
 };
 use crate::{
-    clock::Timestamp,
     error::Result,
     service::{Page, UserSecret},
+    statistics::{Datum, Outcome},
 };
 
 /// A reply.
@@ -24,6 +23,8 @@ pub enum Reply {
     Secrets(UserSecretsInfo),
     /// The data of one.
     Data(UserSecretDataInfo),
+    /// What can be said of many.
+    Statistics(Struct),
     /// That it is done.
     Nothing,
 }
@@ -34,12 +35,22 @@ impl Reply {
         Self::Data(UserSecretDataInfo { encrypted: false, encrypt_options, data: Some(data) })
     }
 
+    pub(super) fn statistics(outcome: Outcome) -> Self {
+        let results = outcome.results.into_iter().map(Datum::into_json).collect();
+        let mut fields = Map::from_iter([("results".to_owned(), Value::Array(results))]);
+        if let Some(total) = outcome.total {
+            fields.insert("total_count".to_owned(), total.into());
+        }
+        Self::Statistics(to_struct(fields))
+    }
+
     /// The bytes of the message.
     pub fn encode(&self) -> Vec<u8> {
         match self {
             Self::Secret(message) => message.encode_to_vec(),
             Self::Secrets(message) => message.encode_to_vec(),
             Self::Data(message) => message.encode_to_vec(),
+            Self::Statistics(message) => message.encode_to_vec(),
             Self::Nothing => Vec::new(),
         }
     }
@@ -59,6 +70,7 @@ impl Reply {
                 }
                 json.into()
             }
+            Self::Statistics(message) => to_object("results", message)?,
             // The data of a secret has no way out over REST.
             Self::Data(_) | Self::Nothing => json!({}),
         })
@@ -90,47 +102,46 @@ pub(super) fn info(secret: UserSecret) -> UserSecretInfo {
         tags: Some(to_struct(secret.tags)),
         domain_id: secret.domain_id.to_string(),
         user_id: secret.user_id.to_string(),
-        created_at: milliseconds(secret.created_at),
+        created_at: secret.created_at.to_iso_milliseconds(),
     }
 }
 
-pub(super) fn infos(page: Page, shown: Shown) -> UserSecretsInfo {
-    let rows = page.places.into_iter().map(|place| match shown {
-        Shown::Whole | Shown::Count => info(place.secret),
-        Shown::Minimal => UserSecretInfo {
-            user_secret_id: place.secret.id.to_string(),
-            name: place.secret.name,
-            schema_id: place.secret.schema_id.unwrap_or_default(),
-            provider: place.secret.provider.unwrap_or_default(),
-            ..UserSecretInfo::default()
-        },
-    });
+/// The rows of a page; `count_only` leaves their number alone.
+pub(super) fn infos(page: Page, shown: &Shown) -> UserSecretsInfo {
     UserSecretsInfo {
-        results: rows.collect(),
-        total_count: i32::try_from(page.total.unwrap_or_default()).unwrap_or(i32::MAX),
+        results: page.places.into_iter().map(|place| shown.cut(info(place.secret))).collect(),
+        total_count: total(page.total),
     }
 }
 
-/// `moment` as the original writes it: always three digits, cut and not rounded.
-fn milliseconds(moment: Timestamp) -> String {
-    const FORM: &[time::format_description::BorrowedFormatItem<'_>] =
-        format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
-    OffsetDateTime::from(moment).format(FORM).unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn moments() {
-        let cases = [
-            (1_707_955_199_999_999, "2024-02-14T23:59:59.999Z"),
-            (0, "1970-01-01T00:00:00.000Z"),
-            (1_704_441_600_120_000, "2024-01-05T08:00:00.120Z"),
-        ];
-        for (micros, text) in cases {
-            assert_eq!(milliseconds(Timestamp::from_micros(micros)), text);
+/// Rows whose list at `path` was taken apart: each shows its element as a list of one.
+pub(super) fn unwound(outcome: Outcome, path: &str, shown: &Shown) -> UserSecretsInfo {
+    let steps = path.split('.').map(|step| step.replace('~', "~0").replace('/', "~1"));
+    let pointer = steps.fold(String::new(), |pointer, step| pointer + "/" + &step);
+    let row = |row: Datum| {
+        let mut row = row.into_json();
+        if let Some(value) = row.pointer_mut(&pointer) {
+            *value = Value::Array(vec![value.take()]);
         }
-    }
+        let text = |name| {
+            let text = row.get(name).and_then(Value::as_str);
+            text.unwrap_or_default().to_owned()
+        };
+        shown.cut(UserSecretInfo {
+            user_secret_id: text("user_secret_id"),
+            name: text("name"),
+            schema_id: text("schema_id"),
+            provider: text("provider"),
+            tags: row.get("tags").and_then(Value::as_object).cloned().map(to_struct),
+            domain_id: text("domain_id"),
+            user_id: text("user_id"),
+            created_at: text("created_at"),
+        })
+    };
+    let results = outcome.results.into_iter().map(row).collect();
+    UserSecretsInfo { results, total_count: total(outcome.total) }
+}
+
+fn total(count: Option<u64>) -> i32 {
+    i32::try_from(count.unwrap_or_default()).unwrap_or(i32::MAX)
 }

@@ -5,15 +5,15 @@
 //! the nearest that has.
 
 use prost_types::{ListValue, Struct, Value as Proto, value::Kind};
-use serde_json::{Map, Number, Value};
+use serde_json::{Map, Value};
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    statistics::number,
+};
 
 /// How deep objects and lists may nest.
 pub const MAX_DEPTH: usize = 30;
-
-/// The integers up to which every one has a double of its own: 2^53.
-const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
 
 /// The JSON object that `fields`, the value of `key`, say.
 pub(super) fn to_object(key: &str, fields: Struct) -> Result<Value> {
@@ -50,19 +50,6 @@ fn value(key: &str, Proto { kind }: Proto, depth: usize) -> Result<Value> {
             Value::Array(values.collect::<Result<_>>()?)
         }
     })
-}
-
-/// `double` as JSON writes it: as an integer where that is the same.
-pub fn number(double: f64) -> Option<Number> {
-    // JSON has no integer that is -0.0.
-    let negative_zero = double == 0.0 && double.is_sign_negative();
-    let whole = double.fract() == 0.0 && double.abs() <= MAX_EXACT && !negative_zero;
-    if whole {
-        // Without an exponent a whole double reads as an integer.
-        format!("{double:.0}").parse::<i64>().ok().map(Number::from)
-    } else {
-        Number::from_f64(double)
-    }
 }
 
 /// The Struct that says `object`.

@@ -207,6 +207,7 @@ fn identity(claims: &Claims, issuer: &Issuer, now: Timestamp) -> Result<Identity
         user: who.user,
         role: who.role,
         grants: who.grants,
+        parameters: who.parameters,
         reach: Arc::clone(&issuer.reach),
         token_id: who.token_id,
         at_home: who.at_home,

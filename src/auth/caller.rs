@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Grant, Intent, Verb};
+use super::{Grant, Intent, Parameters, Verb};
 use crate::{
     audit::{Event, Listener, Origin},
     ids::{DomainId, UserId},
@@ -61,6 +61,7 @@ pub(super) struct Identity {
     pub(super) user: Option<UserId>,
     pub(super) role: Role,
     pub(super) grants: Vec<Grant>,
+    pub(super) parameters: Parameters,
     pub(super) reach: Arc<Reach>,
     pub(super) token_id: Option<Arc<str>>,
     /// Whether operations that name no domain are about the token's own.
@@ -83,6 +84,7 @@ impl Caller {
             user: None,
             role: Role::Operator,
             grants: Grant::ALL.to_vec(),
+            parameters: Parameters::default(),
             reach: Arc::new(Reach::Only(Vec::new())),
             token_id: None,
             at_home: true,
@@ -109,6 +111,11 @@ impl Caller {
     /// What the token's `scope` lets through.
     pub fn grants(&self) -> &[Grant] {
         &self.identity.grants
+    }
+
+    /// What the token says in the place of its requests.
+    pub fn parameters(&self) -> &Parameters {
+        &self.identity.parameters
     }
 
     /// The listener that took the request.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    Grant, Role,
+    Grant, Parameters, Role,
     claims::{Claims, Said},
 };
 use crate::{
@@ -62,6 +62,7 @@ pub(super) struct Who {
     pub(super) user: Option<UserId>,
     pub(super) role: Role,
     pub(super) grants: Vec<Grant>,
+    pub(super) parameters: Parameters,
     pub(super) token_id: Option<Arc<str>>,
     /// Whether operations that name no domain are about the token's own.
     pub(super) at_home: bool,
@@ -144,7 +145,9 @@ fn person(claims: &Claims, user: Said<'_>, role: Said<'_>) -> Result<Who> {
         Said::Text(scope) => scope,
         Said::Nonsense => return Err(refuse("the token's scope is no text")),
     };
-    Ok(Who { user, role, grants: Grant::from_scope(scope), token_id: None, at_home: true })
+    let grants = Grant::from_scope(scope);
+    let parameters = Parameters::default();
+    Ok(Who { user, role, grants, parameters, token_id: None, at_home: true })
 }
 
 /// A token of the original's identity service, version 2.0 of its claims.
@@ -156,7 +159,15 @@ fn cloudforet(claims: &Claims) -> Result<Who> {
             }
             let grants = Grant::ALL.to_vec();
             let role = Role::System;
-            return Ok(Who { user: None, role, grants, token_id: None, at_home: false });
+            let parameters = Parameters::default();
+            return Ok(Who {
+                user: None,
+                role,
+                grants,
+                parameters,
+                token_id: None,
+                at_home: false,
+            });
         }
         Said::Text("ACCESS_TOKEN" | "CLIENT_SECRET") => {}
         _ => return Err(refuse("the token's typ is not accepted")),
@@ -173,14 +184,18 @@ fn cloudforet(claims: &Claims) -> Result<Who> {
         Said::Text("WORKSPACE_OWNER" | "WORKSPACE_MEMBER" | "USER") => Role::User,
         _ => return Err(Error::permission_denied()),
     };
-    let injected = claims.get("injected_params").and_then(Value::as_object);
-    let own = [("user_id", claims.text("aud")), ("domain_id", claims.text("did"))];
-    for (name, own) in own {
-        let asked = injected.and_then(|parameters| parameters.get(name));
-        if asked.is_some_and(|asked| asked.as_str().is_none_or(|id| own != Said::Text(id))) {
-            return Err(Error::permission_denied());
+    let parameters = match claims.get("injected_params") {
+        None | Some(Value::Null) => Parameters::default(),
+        Some(Value::Object(injected)) => {
+            let own = [("user_id", claims.text("aud")), ("domain_id", claims.text("did"))];
+            let at_home = own.into_iter().all(|(name, own)| {
+                injected.get(name).is_none_or(|asked| Said::of(Some(asked)) == own)
+            });
+            let parameters = Parameters::read(injected).filter(|_| at_home);
+            parameters.ok_or_else(Error::permission_denied)?
         }
-    }
+        Some(_) => return Err(refuse("the token's injected_params are no object")),
+    };
     let grants = match claims.get("permissions") {
         None => Grant::ALL.to_vec(),
         Some(Value::Array(entries)) => {
@@ -189,7 +204,7 @@ fn cloudforet(claims: &Claims) -> Result<Who> {
         }
         Some(_) => return Err(refuse("the token's permissions are no list")),
     };
-    Ok(Who { user: Some(user), role, grants, token_id: None, at_home: true })
+    Ok(Who { user: Some(user), role, grants, parameters, token_id: None, at_home: true })
 }
 
 fn user_of(said: Said<'_>) -> Result<UserId> {

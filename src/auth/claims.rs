@@ -68,7 +68,7 @@ impl Claims {
 }
 
 impl<'c> Said<'c> {
-    fn of(value: Option<&'c Value>) -> Self {
+    pub(super) fn of(value: Option<&'c Value>) -> Self {
         match value {
             None => Self::Nothing,
             Some(Value::String(text)) => Self::Text(text),

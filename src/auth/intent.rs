@@ -13,6 +13,8 @@ pub enum Verb {
     Get,
     /// Read the metadata of many.
     List,
+    /// Count the secrets, and what their metadata says.
+    Stat,
     /// Change the metadata of one.
     Update,
     /// Replace the data of one.
@@ -79,6 +81,7 @@ impl Verb {
             Self::Create => "UserSecret.create",
             Self::Get => "UserSecret.get",
             Self::List => "UserSecret.list",
+            Self::Stat => "UserSecret.stat",
             Self::Update => "UserSecret.update",
             Self::UpdateData => "UserSecret.update_data",
             Self::Delete => "UserSecret.delete",
@@ -111,6 +114,7 @@ impl Verb {
             | Self::Export => true,
             Self::Get
             | Self::List
+            | Self::Stat
             | Self::GetDomain
             | Self::ListAuditEvents
             | Self::ListIssuers => false,
@@ -122,6 +126,7 @@ impl Verb {
         match self {
             Self::Get
             | Self::List
+            | Self::Stat
             | Self::GetData
             | Self::GetDomain
             | Self::ListAuditEvents

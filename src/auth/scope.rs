@@ -62,7 +62,7 @@ impl Scope {
         use Role::{DomainAdmin, Operator, System, User};
         use Verb::{
             Create, Delete, DeleteOfUser, Export, Get, GetData, GetDomain, Import, List,
-            ListAuditEvents, ListIssuers, RegisterIssuer, RemoveIssuer, RevokeToken, Update,
+            ListAuditEvents, ListIssuers, RegisterIssuer, RemoveIssuer, RevokeToken, Stat, Update,
             UpdateData,
         };
 
@@ -72,14 +72,14 @@ impl Scope {
         let (domain, owner) = match (caller.role(), intent.verb, target, caller.listener()) {
             (
                 User | DomainAdmin,
-                Create | Get | List | Update | UpdateData | Delete,
+                Create | Get | List | Stat | Update | UpdateData | Delete,
                 Target::Own,
                 _,
             ) => (caller.domain().clone(), Some(own(caller)?)),
             (
                 DomainAdmin | System,
-                Get | List | Delete | DeleteOfUser | GetDomain | ListAuditEvents | ListIssuers
-                | RegisterIssuer | RemoveIssuer | RevokeToken,
+                Get | List | Stat | Delete | DeleteOfUser | GetDomain | ListAuditEvents
+                | ListIssuers | RegisterIssuer | RemoveIssuer | RevokeToken,
                 Target::Domain { domain, owner },
                 _,
             )

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::user_secret::UserSecret;
 use crate::{
     error::Result,
-    query::{Field, Filter, ListQuery, Operator, RawCondition, Sort, Window, words},
+    query::{Field, Filter, ListQuery, Operator, RawCondition, Search, Sort, Window, words},
     service::Page,
 };
 
@@ -94,19 +94,19 @@ pub(super) enum FilterOperator {
 #[derive(InputObject)]
 pub(super) struct SortInput {
     /// A field by its wire name, such as `created_at`, or a path through the tags, such as `tags.priority`.
-    key: String,
+    pub(super) key: String,
     /// Descending.
     #[graphql(default = false)]
-    desc: bool,
+    pub(super) desc: bool,
 }
 
 /// A numbered page.
 #[derive(InputObject)]
 pub(super) struct PageInput {
     /// The first row, counted from 1.
-    start: Option<i32>,
-    /// How many rows, at most 100.
-    limit: Option<i32>,
+    pub(super) start: Option<i32>,
+    /// How many rows; of a list at most 100.
+    pub(super) limit: Option<i32>,
 }
 
 /// The arguments of a list that stand beside its query.
@@ -132,7 +132,7 @@ impl QueryInput {
             filter.unwrap_or_default().into_iter().map(Into::into).collect()
         };
         let filter = Filter::check(conditions(self.filter), conditions(self.filter_or))?;
-        Ok(ListQuery { equal, filter, keyword, sort, window, with_total })
+        Ok(ListQuery { search: Search { equal, filter, keyword }, sort, window, with_total })
     }
 }
 

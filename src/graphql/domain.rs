@@ -8,6 +8,7 @@ use super::{
     Fault, InContext as _,
     connection::{ListArguments, PageInfo, QueryInput, UserSecretConnection},
     issuer::Issuer,
+    statistics::{StatisticsQueryInput, UserSecretStat},
     user_secret::UserSecret,
 };
 use crate::{
@@ -57,6 +58,16 @@ impl Domain {
     ) -> Result<Option<UserSecret>, Fault> {
         let secret = ctx.service()?.get(ctx.caller()?, self.target(), Ok(&user_secret_id)).await?;
         Ok(Some(UserSecret(secret)))
+    }
+
+    /// What can be said of the secrets of everybody in the domain as a whole.
+    async fn user_secret_stat(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "What is asked.")] query: StatisticsQueryInput,
+    ) -> Result<UserSecretStat, Fault> {
+        let statistics = query.into_statistics();
+        Ok(ctx.service()?.stat(ctx.caller()?, self.target(), statistics).await?.into())
     }
 
     /// The domain's audit trail, newest first.
@@ -156,7 +167,7 @@ struct AuditEvent {
     at: OffsetDateTime,
     /// Who called; null for SYSTEM.
     user_id: Option<ID>,
-    /// In which role; `NONE` where nobody was known.
+    /// In which role; `OPERATOR` for a command of the installation, `NONE` where nobody was known.
     role: String,
     /// With which token, by its `jti`.
     token_id: Option<String>,

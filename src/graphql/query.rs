@@ -7,6 +7,7 @@ use super::{
     connection::{ListArguments, QueryInput, UserSecretConnection},
     domain::Domain,
     http::NamedDomain,
+    statistics::{StatisticsQueryInput, UserSecretStat},
     user_secret::{Node, UserSecret, UserSecretData},
 };
 use crate::{
@@ -89,6 +90,16 @@ impl Query {
         };
         let query = query.unwrap_or_default().into_query(arguments)?;
         Ok(ctx.service()?.list(ctx.caller()?, Target::Own, Ok(query)).await?.into())
+    }
+
+    /// What can be said of the caller's own secrets as a whole.
+    async fn user_secret_stat(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "What is asked.")] query: StatisticsQueryInput,
+    ) -> Result<UserSecretStat, Fault> {
+        let statistics = query.into_statistics();
+        Ok(ctx.service()?.stat(ctx.caller()?, Target::Own, statistics).await?.into())
     }
 
     /// The data of a secret, in clear. SYSTEM only.

@@ -5,16 +5,16 @@ use sea_orm::sea_query::{
 };
 use serde_json::Value;
 
-use super::{Context, Cursor, Field, ListQuery, Sort, predicate, sort::Term};
+use super::{Context, Cursor, Field, ListQuery, Search, Sort, predicate, sort::Term};
 
-/// What `query` looks for, without its window.
-pub fn condition(query: &ListQuery, context: Context) -> Condition {
-    let mut all = predicate::filter(&query.filter, context);
-    for (field, text) in &query.equal {
+/// What `search` looks for.
+pub fn condition(search: &Search, context: Context) -> Condition {
+    let mut all = predicate::filter(&search.filter, context);
+    for (field, text) in &search.equal {
         all = all.add(column(field.key()).eq(text.as_str()));
     }
-    if !query.keyword.is_empty() {
-        let any = query.keyword.iter().fold(Condition::any(), |any, word| {
+    if !search.keyword.is_empty() {
+        let any = search.keyword.iter().fold(Condition::any(), |any, word| {
             any.add(column("search_text").like(contains(word)))
         });
         all = all.add(any);

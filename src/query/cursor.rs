@@ -35,9 +35,9 @@ impl Fingerprint {
         let (domain, owner) = (scope.domain(), scope.owner());
         let text = format!(
             "{domain:?} {owner:?} {:?} {:?} {:?} {:?}",
-            query.equal,
-            query.filter,
-            query.keyword,
+            query.search.equal,
+            query.search.filter,
+            query.search.keyword,
             query.sort()
         );
         let hash = digest::digest(&digest::SHA256, text.as_bytes());

@@ -106,6 +106,11 @@ pub fn check_tags(tags: &Value) -> Result<()> {
     Ok(())
 }
 
+/// Whether `text` is a key: a field, or a path through the tags. The error is the rule that it breaks.
+pub fn check_key(text: &str) -> Result<(), String> {
+    Key::parse(text).map(|_| ())
+}
+
 impl Filter {
     /// Checks the conditions of `filter` and `filterOr`.
     ///

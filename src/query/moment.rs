@@ -6,7 +6,7 @@ use crate::clock::Timestamp;
 
 /// Reads `2024`, `2024-03`, `2024-03-01` or `20240301`, with a time behind `T` or a blank, and
 /// `Z` or an offset; without one it is UTC (ISO 8601, as Python's `isoparse` takes it).
-pub(super) fn absolute(text: &str) -> Option<Timestamp> {
+pub fn absolute(text: &str) -> Option<Timestamp> {
     let (date, time) = match text.find(['T', ' ']) {
         Some(at) => (text.get(..at)?, Some(text.get(at + 1..)?)),
         None => (text, None),

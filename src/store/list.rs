@@ -10,9 +10,9 @@ use serde_json::Value;
 use super::{Store, UserSecret, user_secret::select_in};
 use crate::{
     auth::Scope,
-    database::{Engine, failed},
+    database::failed,
     error::{Error, Result},
-    query::{self, Context, Cursor, Dialect, Field, Fingerprint, ListQuery, Sort, Window},
+    query::{self, Cursor, Field, Fingerprint, ListQuery, Sort, Window},
 };
 
 /// A secret and its place in the list.
@@ -41,12 +41,8 @@ impl Store {
     /// The page of `query` among the secrets of `scope`.
     pub async fn page(&self, scope: &Scope, query: &ListQuery) -> Result<Page> {
         let snapshot = self.database.begin_read(scope.domain()).await?;
-        let dialect = match self.database.engine() {
-            Engine::Sqlite { .. } => Dialect::Sqlite,
-            Engine::Postgres(_) => Dialect::Postgres,
-        };
-        let context = Context { dialect, now: self.now() };
-        let matching = select_in(scope).filter(query::condition(query, context));
+        let condition = query::condition(&query.search, self.context());
+        let matching = select_in(scope).filter(condition);
         let total = if query.with_total {
             Some(matching.clone().count(&snapshot).await.map_err(failed)?)
         } else {

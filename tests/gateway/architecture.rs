@@ -3,18 +3,19 @@
 use std::{fs, path::Path};
 
 /// A room, and the rooms that it may name; `error`, `ids` and `clock` are open to all.
-const TABLE: [(&str, &[&str]); 17] = [
+const TABLE: [(&str, &[&str]); 18] = [
     ("audit", &["database", "hsm"]),
     ("auth", &["audit", "database"]),
     ("crypto", &["auth", "hsm"]),
     ("database", &[]),
     ("hsm", &[]),
     ("query", &["auth"]),
-    ("store", &["audit", "auth", "crypto", "database", "query"]),
-    ("service", &["auth", "crypto", "query", "store"]),
+    ("statistics", &["query"]),
+    ("store", &["audit", "auth", "crypto", "database", "query", "statistics"]),
+    ("service", &["auth", "crypto", "query", "statistics", "store"]),
     ("edge", &["audit", "auth"]),
-    ("graphql", &["audit", "edge", "query", "service"]),
-    ("api", &["audit", "edge", "query", "service"]),
+    ("graphql", &["audit", "edge", "query", "service", "statistics"]),
+    ("api", &["audit", "edge", "query", "service", "statistics"]),
     ("rest", &["api", "edge"]),
     ("grpc", &["api", "edge"]),
     ("server", &["app", "config", "tls"]),
@@ -36,7 +37,7 @@ const OUTSIDE: [(&str, &[&str]); 14] = [
     ("tonic_reflection", &["grpc"]),
     ("axum_server", &["server", "tls"]),
     ("rustls", &["tls"]),
-    ("entity", &["audit", "auth", "query", "store"]),
+    ("entity", &["audit", "auth", "query", "statistics", "store"]),
     ("migration", &["database"]),
     ("reqwest", &["auth"]),
 ];

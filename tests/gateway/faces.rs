@@ -6,3 +6,4 @@ pub mod kit;
 mod lists;
 mod matrix;
 mod rest;
+mod translation;

@@ -11,10 +11,14 @@ use serde_json::json;
 use crate::support::{Answer, Client, TestApp};
 
 /// A root field and a document that exercises it on the secret `$id` of ann in acme.
-const OPERATIONS: [(&str, &str); 19] = [
+const OPERATIONS: [(&str, &str); 21] = [
     ("viewer", "{ viewer { role } }"),
     ("userSecret", "{ userSecret(userSecretId: \"$id\") { name } }"),
     ("userSecrets", "{ userSecrets(userSecretId: \"$id\") { nodes { name } } }"),
+    (
+        "userSecretStat",
+        "{ userSecretStat(query: {filter: {key: \"user_secret_id\", operator: EQ, value: \"$id\"}, distinct: \"name\"}) { results } }",
+    ),
     ("userSecretData", "{ userSecretData(userSecretId: \"$id\", domainId: \"acme\") { version } }"),
     ("node", "{ node(id: \"$id\") { id } }"),
     ("domain", "{ domain(domainId: \"acme\") { domainId } }"),
@@ -26,6 +30,10 @@ const OPERATIONS: [(&str, &str); 19] = [
     (
         "domain.userSecret",
         "{ domain(domainId: \"acme\") { userSecret(userSecretId: \"$id\") { name } } }",
+    ),
+    (
+        "domain.userSecretStat",
+        "{ domain(domainId: \"acme\") { userSecretStat(query: {distinct: \"name\"}) { results } } }",
     ),
     ("domain.issuers", "{ domain(domainId: \"acme\") { issuers { iss } } }"),
     (
@@ -96,6 +104,9 @@ async fn matrix() {
                         "{} rows",
                         answer.at("/data/userSecrets/nodes").as_array().unwrap().len()
                     )
+                }
+                "OK" if operation == "userSecretStat" => {
+                    answer.at("/data/userSecretStat/results").to_string()
                 }
                 code => code.to_owned(),
             };

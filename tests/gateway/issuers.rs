@@ -273,6 +273,9 @@ async fn the_originals_tokens_are_read_as_it_writes_them() {
         (json!({ "rol": null }), "PERMISSION_DENIED"),
         (json!({ "injected_params": { "user_id": "bob" } }), "PERMISSION_DENIED"),
         (json!({ "injected_params": { "domain_id": "globex" } }), "PERMISSION_DENIED"),
+        (json!({ "injected_params": { "provider": 3 } }), "PERMISSION_DENIED"),
+        (json!({ "injected_params": { "query": {} } }), "PERMISSION_DENIED"),
+        (json!({ "injected_params": ["provider"] }), "UNAUTHENTICATED"),
         (json!({ "typ": "REFRESH_TOKEN" }), "UNAUTHENTICATED"),
         (json!({ "ver": "1.0" }), "UNAUTHENTICATED"),
         (json!({ "did": "" }), "UNAUTHENTICATED"),
@@ -285,6 +288,25 @@ async fn the_originals_tokens_are_read_as_it_writes_them() {
     let mut endless = access(json!({}));
     endless.as_object_mut().unwrap().remove("exp");
     assert_eq!(see(&endless).await.code(), "UNAUTHENTICATED");
+
+    // What the token says counts, whatever the request says.
+    let told = |parameters: Value| {
+        let claims = access(json!({ "injected_params": parameters }));
+        let token = jsonwebtoken::encode(&Header::new(Algorithm::RS256), &claims, &key);
+        app.with_token(Some(token.unwrap()))
+    };
+    let named = told(json!({ "name": "told", "schema_id": "s", "workspace_id": "w" }));
+    let id = named.create("asked").await;
+    let other = app.user("ann").create("other").await;
+    let ann = told(json!({ "user_secret_id": id }));
+    let list = ann.gql("{ userSecrets { nodes { name schemaId } } }", json!({})).await;
+    assert_eq!(list.at("/data/userSecrets/nodes"), &json!([{ "name": "told", "schemaId": "s" }]));
+    let get = ann
+        .gql("query($id: ID!) { userSecret(userSecretId: $id) { name } }", json!({ "id": other }))
+        .await;
+    assert_eq!(get.at("/data/userSecret/name"), "told");
+    assert_eq!(ann.delete(json!({ "userSecretId": other })).await.code(), "OK");
+    assert_eq!(ann.delete(json!({ "userSecretId": other })).await.code(), "NOT_FOUND");
 
     // A system's token needs no end, no role and no user, and acts where the operation says.
     let id = app.user("ann").create("aws").await;

@@ -12,6 +12,7 @@
 /// `TEST_DATABASE` chooses.
 const POSTGRES_ONLY: bool = false;
 
+mod statistics;
 mod support;
 
 mod architecture;
@@ -27,6 +28,7 @@ mod internal;
 mod isolation;
 mod issuers;
 mod list;
+mod pipeline;
 mod race;
 mod reference;
 mod registered;

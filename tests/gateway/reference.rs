@@ -318,7 +318,7 @@ fn condition() -> impl Strategy<Value = Condition> {
     prop_oneof![12 => of_tags, 1 => whole, 1 => of_time]
 }
 
-fn runner() -> TestRunner {
+pub fn runner() -> TestRunner {
     let config = Config { failure_persistence: None, ..Config::default() };
     let seed = TestRng::deterministic_rng(proptest::test_runner::RngAlgorithm::ChaCha);
     TestRunner::new_with_rng(config, seed)

@@ -71,7 +71,7 @@ async fn functions_with_their_owners_rights_tell_no_metadata() {
             "usersecret_policy:false:enable_seqscan=off",
             "usersecret_record:false:enable_seqscan=off",
             "usersecret_reveal:false:enable_seqscan=off",
-            "usersecret_tag:false:",
+            "usersecret_tag:false:enable_seqscan=off",
             &format!("usersecret_unsealed:true:{fixed}"),
         ]
     );

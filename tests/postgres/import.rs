@@ -8,7 +8,7 @@ use usersecret::{app::Seams, audit::Heads, transfer::Tally};
 use crate::{
     outage::{QUICK, Stop, verify},
     sql::at_rest,
-    support::{TestApp, TestDatabase, postgres},
+    support::{TestApp, TestDatabase, eventually, postgres},
 };
 
 const CLUSTER: &str = "import";
@@ -49,4 +49,23 @@ async fn a_crash_of_the_server_loses_no_line_and_doubles_none() {
     let (_dir, _, config) = app.drain().await;
     let report = verify(&config, &Heads::new()).await;
     assert_eq!((report.findings, report.left), (vec![], 0));
+}
+
+/// Foreign keys are looked up by plans that a session makes once, which on a new database is before there are rows.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_database_is_read_by_its_indexes() {
+    const LINES: i64 = 3_000;
+    let app = TestApp::start().await;
+    app.import_all(&lines(LINES.try_into().unwrap())).await;
+    let sum = |column: &str| {
+        format!(
+            "SELECT coalesce(sum({column}), 0)::bigint FROM pg_stat_user_tables WHERE relname LIKE 'user_secret%'"
+        )
+    };
+    eventually("the statistics are told", async || {
+        app.database.value::<i64>(&sum("n_tup_ins")).await == 3 * LINES
+    })
+    .await;
+    let read: i64 = app.database.value(&sum("seq_tup_read")).await;
+    assert!(read < LINES, "{read} rows were read one after the other");
 }
