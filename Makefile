@@ -10,7 +10,7 @@ ARGS ?=
 STEPS := install-test tree-save fmt clippy doc deny cargo-test schema tree-check
 step = @printf '\n==> %s\n' '$@'
 
-.PHONY: help run install install-bench bench oracles tenants test tls-scan $(STEPS)
+.PHONY: help run install install-bench bench oracles tenants rows fuzz soak test tls-scan $(STEPS)
 
 help: ## Lists the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,17 @@ oracles: install-bench ## Looks for answers that must be alike and differ in tim
 tenants: install-bench ## Looks at what grows with the number of tenants, up to 100,000; ARGS="--sizes 1000,10000" adds options
 	cargo build --release --locked
 	cargo run --release --locked -p bench -- tenants $(ARGS)
+
+rows: install-bench ## Looks at what grows with the number of secrets, up to 5 million, about an hour; ARGS="--sizes 10000,100000" adds options
+	cargo build --release --locked
+	cargo run --release --locked -p bench -- rows $(ARGS)
+
+fuzz: install ## Looks for requests that the query language does not take well, ten minutes for each target; ARGS=60 for so many seconds
+	@scripts/fuzz.sh $(ARGS)
+
+soak: install-test ## Asks 100,000 lists and 25,000 statistics of either database and of a reference; ARGS=1000000 for so many
+	FILTER_QUERIES=$(or $(ARGS),100000) scripts/postgres.sh run cargo test --workspace --locked --test gateway chance -- --nocapture
+	FILTER_QUERIES=$(or $(ARGS),100000) TEST_DATABASE=postgres scripts/postgres.sh run cargo test --workspace --locked --test gateway chance -- --nocapture
 
 tls-scan: install ## Has sslyze, from PyPI, look at the service's TLS; it fails when there is anything to complain about
 	@scripts/sslyze.sh

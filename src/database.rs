@@ -72,7 +72,8 @@ impl Database {
     pub async fn connect(settings: &DatabaseSettings) -> Result<Self> {
         let engine = match &settings.url {
             DatabaseUrl::Sqlite(_) => Engine::Sqlite {
-                write: settings.open(&settings.url, 1).await?,
+                // The one that writes must not stop halfway because the disk was slow.
+                write: settings.patient().open(&settings.url, 1).await?,
                 read: settings.open(&settings.url, settings.max_connections).await?,
             },
             DatabaseUrl::Postgres(_) => {
@@ -95,8 +96,7 @@ impl Database {
     /// A connection as the owner of the tables, who sees every domain: for commands, never for requests.
     pub async fn owner(settings: &DatabaseSettings) -> Result<DatabaseConnection> {
         // Reading a whole table may take its time.
-        let patient = DatabaseSettings { statement_timeout: Duration::ZERO, ..settings.clone() };
-        patient.open(patient.owner()?, 4).await
+        settings.patient().open(settings.owner()?, 4).await
     }
 
     /// Whether every migration has been applied.

@@ -13,6 +13,7 @@ mod operator;
 mod pattern;
 mod predicate;
 mod sort;
+mod tagged;
 
 pub use compile::{condition, order, position_after};
 pub use cursor::{Cursor, Fingerprint};
@@ -23,6 +24,7 @@ pub use operator::{Compare, Operator};
 pub use pattern::Pattern;
 pub use predicate::{Context, Dialect};
 pub use sort::Sort;
+pub use tagged::{TAGGED, Tagged};
 
 use crate::error::{Error, Result};
 

@@ -43,6 +43,7 @@ mod issuer;
 mod list;
 mod reveal;
 mod statistics;
+mod tagged;
 mod tags;
 mod transaction;
 mod user_secret;

@@ -11,7 +11,7 @@ use clap::{Args, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
-    Failure, floor, oracles, report, run, soak,
+    Failure, floor, oracles, report, rows, run, soak,
     subject::{Database, Variant},
     tenants,
 };
@@ -35,6 +35,8 @@ enum Command {
     Oracles(OracleOptions),
     /// Fills a database with tenants, and looks at what grows with their number.
     Tenants(TenantOptions),
+    /// Fills a database with secrets, and looks at what grows with their number.
+    Rows(RowOptions),
     /// Draws tables and plots again from what the last runs left.
     Report {
         /// Where the results are.
@@ -143,6 +145,22 @@ pub(crate) struct TenantOptions {
     pub(crate) seconds: u64,
 }
 
+/// `bench rows`.
+#[derive(Args)]
+pub(crate) struct RowOptions {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    /// Numbers of secrets, in one domain or, behind a slash, in so many.
+    #[arg(long, value_delimiter = ',', default_value = "10000,1000000,5000000,5000000/10000")]
+    pub(crate) sizes: Vec<rows::Size>,
+    /// One database instead of both.
+    #[arg(long)]
+    pub(crate) only: Option<Database>,
+    /// How long each measurement takes, after half a second to warm up.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) seconds: u64,
+}
+
 impl Cli {
     /// Does what was asked; the error is for a person.
     pub(crate) fn run(self) -> Result<(), Failure> {
@@ -167,6 +185,11 @@ impl Cli {
                 let options = TenantOptions { common: options.common.absolute()?, ..options };
                 let tenants = block_on(tenants::run(&options))??;
                 report::tenants(&options.common.out, &tenants)
+            }
+            Command::Rows(options) => {
+                let options = RowOptions { common: options.common.absolute()?, ..options };
+                let rows = block_on(rows::run(&options))??;
+                report::rows(&options.common.out, &rows)
             }
             Command::Report { out } => report::read(&out),
             Command::FloorHttp => floor::http::serve(),

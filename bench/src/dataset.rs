@@ -26,7 +26,7 @@ pub(crate) const GET: &str = "query Get($id: ID!) { userSecret(userSecretId: $id
     { userSecretId name schemaId tags version revision expiresAt createdAt updatedAt } }";
 const LIST: &str = "query List { userSecrets(first: 20) \
     { nodes { userSecretId name version updatedAt } pageInfo { hasNextPage endCursor } } }";
-const CREATE: &str = "mutation Create($input: CreateUserSecretInput!) \
+pub(crate) const CREATE: &str = "mutation Create($input: CreateUserSecretInput!) \
     { createUserSecret(input: $input) { userSecret { userSecretId name version } } }";
 pub(crate) const UPDATE_DATA: &str = "mutation Update($input: UpdateUserSecretDataInput!) \
     { updateUserSecretData(input: $input) { userSecret { userSecretId version revision } } }";

@@ -13,6 +13,7 @@ mod proc;
 mod process;
 mod report;
 mod results;
+mod rows;
 mod run;
 mod service;
 mod soak;

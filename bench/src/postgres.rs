@@ -104,6 +104,11 @@ impl Cluster {
         said(self.bin.join("postgres").to_str()?, &["--version"])
     }
 
+    /// What the server has said.
+    pub(crate) fn log(&self) -> std::io::Result<String> {
+        Ok(String::from_utf8_lossy(&fs::read(self.dir.join("log"))?).into_owned())
+    }
+
     fn data(&self) -> PathBuf {
         self.dir.join("data")
     }

@@ -2,6 +2,7 @@
 
 mod oracles;
 mod plots;
+mod rows;
 mod table;
 mod tables;
 mod tenants;
@@ -10,7 +11,9 @@ use std::{fs, io::Write as _, path::Path};
 
 use serde::de::DeserializeOwned;
 
-use crate::{Failure, oracles::Oracles, results::Results, soak::Memory, tenants::Tenants};
+use crate::{
+    Failure, oracles::Oracles, results::Results, rows::Rows, soak::Memory, tenants::Tenants,
+};
 
 /// What `bench run` leaves.
 pub(crate) const RESULTS: &str = "results.json";
@@ -21,6 +24,9 @@ pub(crate) const ORACLES: &str = "oracles.json";
 /// What `bench tenants` leaves.
 pub(crate) const TENANTS: &str = "tenants.json";
 
+/// What `bench rows` leaves.
+pub(crate) const ROWS: &str = "rows.json";
+
 /// Writes what the last runs left in `out` again.
 pub(crate) fn read(out: &Path) -> Result<(), Failure> {
     let found = [
@@ -28,6 +34,7 @@ pub(crate) fn read(out: &Path) -> Result<(), Failure> {
         again(out, SOAK, memory)?,
         again(out, ORACLES, oracles)?,
         again(out, TENANTS, tenants)?,
+        again(out, ROWS, rows)?,
     ];
     if found.contains(&true) {
         Ok(())
@@ -73,6 +80,11 @@ pub(crate) fn oracles(out: &Path, oracles: &Oracles) -> Result<(), Failure> {
 pub(crate) fn tenants(out: &Path, tenants: &Tenants) -> Result<(), Failure> {
     fs::write(out.join("tenants.svg"), tenants::plot(tenants))?;
     say(out, "tenants.md", &tenants::text(tenants))
+}
+
+/// Reports on `bench rows`.
+pub(crate) fn rows(out: &Path, rows: &Rows) -> Result<(), Failure> {
+    say(out, "rows.md", &rows::text(rows))
 }
 
 fn say(out: &Path, name: &str, text: &str) -> Result<(), Failure> {

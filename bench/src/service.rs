@@ -76,6 +76,11 @@ impl Service {
         Ok(begun.elapsed())
     }
 
+    /// Ends it; `restart` starts it again.
+    pub(crate) fn end(&mut self) {
+        self.process.end();
+    }
+
     async fn wait(&mut self) -> Result<(), Failure> {
         self.ready().await.map_err(|error| {
             let said = std::fs::read_to_string(self.dir.with_extension("log")).unwrap_or_default();

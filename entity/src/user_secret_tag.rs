@@ -1,10 +1,15 @@
 //! What a query can look for in tags: a row for every value that a path leads to.
 //!
 //! JSON itself compares differently on every engine. Rows of text and numbers do not.
+//! A row that can be found by equality has a digest, and with it what lists are ordered by, so that
+//! one index gives the secrets with a tag in the order of their names.
 
-use std::fmt::Write as _;
+use std::{collections::HashSet, fmt::Write as _};
 
+use aws_lc_rs::digest::{SHA256, digest};
 use sea_orm::{entity::prelude::*, prelude::Json};
+
+use crate::user_secret;
 
 /// A row of `user_secret_tags`.
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel, serde::Serialize)]
@@ -30,6 +35,14 @@ pub struct Model {
     pub text: Option<String>,
     /// A number; 0 or 1 for a boolean.
     pub number: Option<f64>,
+    /// [`mark`] of what is found here, on one row of each secret; none for what nothing can equal.
+    pub digest: Option<i64>,
+    /// The owner of the secret, beside a digest.
+    pub user_id: Option<String>,
+    /// The name of the secret, beside a digest.
+    pub name: Option<String>,
+    /// The place of the secret in the order of insertion, beside a digest.
+    pub position: Option<i64>,
 }
 
 /// No relation is followed from here.
@@ -109,22 +122,50 @@ fn walk(value: &Json, path: String, depth: usize, found: &mut Vec<Found>) {
     }
 }
 
-/// The rows of `tags`.
-pub fn rows(domain_id: &str, user_secret_id: &str, tags: &Json) -> Vec<Model> {
+/// The rows of the tags of `secret`.
+pub fn rows(secret: &user_secret::Model) -> Vec<Model> {
+    // Where a path leads to equal values, one row stands for all: a list shows a secret once.
+    let mut seen = HashSet::new();
     let row = |(place, Found { path, element, value }): (i32, Found)| {
         let (kind, text, number) = parts(&value);
+        let mut first = || seen.insert((path.clone(), kind, text.clone(), number.map(bits)));
+        let digest = mark(&path, kind, text.as_deref(), number).filter(|_| first());
+        let beside = digest.map(|_| secret);
         Model {
-            domain_id: domain_id.to_owned(),
-            user_secret_id: user_secret_id.to_owned(),
+            domain_id: secret.domain_id.clone(),
+            user_secret_id: secret.user_secret_id.clone(),
             path,
             place,
             element,
             kind: kind.to_owned(),
             text,
             number,
+            digest,
+            user_id: beside.map(|secret| secret.user_id.clone()),
+            name: beside.map(|secret| secret.name.clone()),
+            position: beside.map(|secret| secret.position),
         }
     };
-    (0..).zip(values(tags)).take(MAX_VALUES).map(row).collect()
+    (0..).zip(values(&secret.tags)).take(MAX_VALUES).map(row).collect()
+}
+
+/// What an index knows a value at a path by: short, whatever the value. Different values may share one.
+///
+/// None for an array, which is found by its elements, and for null, which is also what is absent.
+pub fn mark(path: &str, kind: &str, text: Option<&str>, number: Option<f64>) -> Option<i64> {
+    if matches!(kind, "array" | "null") {
+        return None;
+    }
+    let number = number.map_or(0, bits).to_be_bytes();
+    let text = text.unwrap_or_default().as_bytes();
+    let parts = [path.as_bytes(), b"\0", kind.as_bytes(), b"\0", &number, text];
+    let hash = digest(&SHA256, &parts.concat());
+    hash.as_ref().first_chunk().copied().map(i64::from_be_bytes)
+}
+
+/// The same for numbers that are equal: zero has two signs.
+fn bits(number: f64) -> u64 {
+    (number + 0.0).to_bits()
 }
 
 /// What a value is compared by: its kind, its text and its number.

@@ -13,7 +13,8 @@ mod m0003_fence;
 mod m0004_issuers;
 mod m0005_tags;
 mod m0006_lookup;
-mod m0007_providers;
+mod m0007_pages;
+mod m0008_providers;
 
 /// Every migration, oldest first.
 pub struct Migrator;
@@ -27,7 +28,8 @@ impl MigratorTrait for Migrator {
             Box::new(m0004_issuers::Migration),
             Box::new(m0005_tags::Migration),
             Box::new(m0006_lookup::Migration),
-            Box::new(m0007_providers::Migration),
+            Box::new(m0007_pages::Migration),
+            Box::new(m0008_providers::Migration),
         ]
     }
 }

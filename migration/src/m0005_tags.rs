@@ -1,14 +1,7 @@
-//! Tags as rows, so that they can be searched for.
+//! Tags as rows, so that they can be searched for. The rows of secrets that are there already are
+//! written by m0007, which knows what else is in them.
 
-use entity::{user_secret, user_secret_tag};
-use sea_orm_migration::{
-    prelude::*,
-    schema::*,
-    sea_orm::{
-        ColumnTrait as _, DatabaseBackend, EntityTrait as _, IntoActiveModel as _,
-        QueryFilter as _, QueryOrder as _, QuerySelect as _,
-    },
-};
+use sea_orm_migration::{prelude::*, schema::*, sea_orm::DatabaseBackend};
 
 #[derive(DeriveMigrationName)]
 pub struct Migration;
@@ -68,49 +61,10 @@ impl MigrationTrait for Migration {
                     .to_owned(),
             )
             .await?;
-        fill(manager.get_connection()).await?;
         if manager.get_database_backend() == DatabaseBackend::Postgres {
             let functions = include_str!("postgres/tags.sql");
             manager.get_connection().execute_unprepared(functions).await?;
         }
         Ok(())
-    }
-}
-
-/// How many secrets are read at a time, and how many rows are written.
-const BATCH: u64 = 500;
-const ROWS: usize = 500;
-
-/// Writes the rows of secrets that are there already.
-async fn fill(connection: &SchemaManagerConnection<'_>) -> Result<(), DbErr> {
-    use user_secret::Column::{DomainId, UserSecretId};
-    let mut last = (String::new(), String::new());
-    loop {
-        #[expect(clippy::disallowed_methods, reason = "the owner sees every domain")]
-        let secrets = user_secret::Entity::find()
-            .filter(
-                Condition::any().add(DomainId.gt(last.0.as_str())).add(
-                    Condition::all()
-                        .add(DomainId.eq(last.0.as_str()))
-                        .add(UserSecretId.gt(last.1.as_str())),
-                ),
-            )
-            .order_by_asc(DomainId)
-            .order_by_asc(UserSecretId)
-            .limit(BATCH)
-            .all(connection)
-            .await?;
-        let Some(end) = secrets.last() else { return Ok(()) };
-        last = (end.domain_id.clone(), end.user_secret_id.clone());
-        let rows: Vec<_> = secrets
-            .iter()
-            .flat_map(|secret| {
-                user_secret_tag::rows(&secret.domain_id, &secret.user_secret_id, &secret.tags)
-            })
-            .collect();
-        for some in rows.chunks(ROWS) {
-            let some = some.iter().map(|row| row.clone().into_active_model());
-            user_secret_tag::Entity::insert_many(some).exec_without_returning(connection).await?;
-        }
     }
 }

@@ -11,8 +11,8 @@ use crate::error::Error;
 /// connection, resources, operator, rollback; a lock that was not free.
 const TRANSIENT: [&str; 5] = ["08", "40", "53", "57", "55P03"];
 
-/// Primary result codes of SQLite after which trying again may help: busy, locked, I/O, full, cannot open.
-const TRANSIENT_SQLITE: [u8; 5] = [5, 6, 10, 13, 14];
+/// Primary result codes of SQLite after which trying again may help: busy, locked, interrupted, I/O, full, cannot open.
+const TRANSIENT_SQLITE: [u8; 6] = [5, 6, 9, 10, 13, 14];
 
 /// A database error as callers may see it.
 pub fn failed(error: DbErr) -> Error {

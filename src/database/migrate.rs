@@ -13,7 +13,8 @@ const LOCK: i64 = 0x7573_6572_7365_6372;
 
 /// Applies the migrations that are missing, and gives the service's role its rights.
 pub async fn migrate(settings: &DatabaseSettings) -> Result<()> {
-    let owner = settings.open(settings.owner()?, 1).await?;
+    // A long migration is no defect.
+    let owner = settings.patient().open(settings.owner()?, 1).await?;
     let outcome = apply(&owner, settings).await;
     owner.close().await.map_err(failed)?;
     outcome
@@ -23,8 +24,6 @@ async fn apply(owner: &DatabaseConnection, settings: &DatabaseSettings) -> Resul
     let DatabaseUrl::Postgres(service) = &settings.url else {
         return Migrator::up(owner, None).await.map_err(failed);
     };
-    // A long migration is no defect.
-    owner.execute_unprepared("SET statement_timeout = 0").await.map_err(failed)?;
     let transaction = owner.begin().await.map_err(failed)?;
     let lock = format!("SELECT pg_advisory_xact_lock({LOCK})");
     transaction.execute_unprepared(&lock).await.map_err(failed)?;

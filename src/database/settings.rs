@@ -1,11 +1,11 @@
 //! Where the database is, and how its connections are made.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sea_orm::{
     DatabaseConnection, SqlxPostgresConnector, SqlxSqliteConnector,
     sqlx::{
-        self, ConnectOptions as _, Connection as _,
+        self, ConnectOptions as _, Connection as _, SqliteConnection,
         pool::PoolOptions,
         postgres::PgConnectOptions,
         sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
@@ -61,14 +61,23 @@ pub struct DatabaseSettings {
     pub max_connections: u32,
     /// How long a request waits for a connection, and SQLite for its lock.
     pub acquire_timeout: Duration,
-    /// How long PostgreSQL works on a statement, its waiting for locks included.
+    /// How long PostgreSQL works on a statement, its waiting for locks included, and SQLite on all that
+    /// is read on a connection until it is given back; zero: as long as it takes.
     pub statement_timeout: Duration,
 }
 
 /// Connections that have idled for longer are tried before they are used.
 const IDLE: Duration = Duration::from_secs(1);
 
+/// How many instructions SQLite carries out between two looks at the clock: some ten microseconds.
+const INSTRUCTIONS: i32 = 1_000;
+
 impl DatabaseSettings {
+    /// The same, and statements take as long as they take.
+    pub(super) fn patient(&self) -> Self {
+        Self { statement_timeout: Duration::ZERO, ..self.clone() }
+    }
+
     /// As whom migrations and commands connect.
     pub(super) fn owner(&self) -> Result<&DatabaseUrl> {
         match (&self.url, &self.admin_url) {
@@ -88,7 +97,8 @@ impl DatabaseSettings {
         match url {
             DatabaseUrl::Sqlite(url) => {
                 let options = self.sqlite(url).map_err(failed_raw)?;
-                let pool = self.pool(most).connect_with(options).await.map_err(failed_raw)?;
+                let pool = self.bounded(self.pool(most));
+                let pool = pool.connect_with(options).await.map_err(failed_raw)?;
                 Ok(SqlxSqliteConnector::from_sqlx_sqlite_pool(pool))
             }
             DatabaseUrl::Postgres(url) => {
@@ -109,6 +119,19 @@ impl DatabaseSettings {
             .max_connections(most)
             .acquire_timeout(self.acquire_timeout)
             .test_before_acquire(false)
+    }
+
+    /// SQLite itself knows no time for a statement.
+    fn bounded(&self, pool: PoolOptions<sqlx::Sqlite>) -> PoolOptions<sqlx::Sqlite> {
+        let time = self.statement_timeout;
+        if time.is_zero() {
+            return pool;
+        }
+        pool.after_connect(move |connection, _| Box::pin(bound(connection, time))).before_acquire(
+            move |connection, _| {
+                Box::pin(async move { bound(connection, time).await.map(|()| true) })
+            },
+        )
     }
 
     fn sqlite(&self, url: &str) -> sqlx::Result<SqliteConnectOptions> {
@@ -139,4 +162,12 @@ impl DatabaseSettings {
             ])
             .disable_statement_logging())
     }
+}
+
+/// Interrupts what is done on `connection` when `time` has passed from now on.
+async fn bound(connection: &mut SqliteConnection, time: Duration) -> sqlx::Result<()> {
+    let taken_at = Instant::now();
+    let mut handle = connection.lock_handle().await?;
+    handle.set_progress_handler(INSTRUCTIONS, move || taken_at.elapsed() < time);
+    Ok(())
 }

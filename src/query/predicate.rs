@@ -34,9 +34,10 @@ pub(super) const TAGS: &str = "user_secret_tags";
 /// The same rows, where entries of an element are looked for.
 const ENTRIES: &str = "entries";
 
-/// What `filter` asks.
-pub(super) fn filter(filter: &Filter, context: Context) -> Sql {
-    let all = filter.all.iter().fold(Sql::all(), |all, one| all.add(condition(one, context)));
+/// What `filter` asks, but for the condition at place `except` of those that must all hold.
+pub(super) fn filter(filter: &Filter, except: Option<usize>, context: Context) -> Sql {
+    let all = filter.all.iter().enumerate().filter(|(place, _)| Some(*place) != except);
+    let all = all.fold(Sql::all(), |all, (_, one)| all.add(condition(one, context)));
     if filter.any.is_empty() {
         return all;
     }
@@ -218,7 +219,7 @@ fn of_kind(table: &'static str, kind: &'static str) -> Sql {
     Sql::all().add(column(table, "kind").eq(kind))
 }
 
-fn equal(table: &'static str, operand: &Operand) -> Sql {
+pub(super) fn equal(table: &'static str, operand: &Operand) -> Sql {
     let (text, number) = (column(table, "text"), column(table, "number"));
     match operand {
         Operand::Null => of_kind(table, "null"),

@@ -77,7 +77,8 @@ impl Store {
                 if let Some(expires_at) = change.expires_at {
                     row.expires_at = expires_at.map(Timestamp::as_micros);
                 }
-                if row.tags != before.tags {
+                // Beside its tags lies the name.
+                if row.tags != before.tags || row.name != before.name {
                     replace_tags(transaction, &row).await?;
                 }
                 if row != before {

@@ -224,6 +224,6 @@ async fn one_statement(lane: &mut Lane, jobs: &[Newcomer]) -> Result<Vec<Fate>> 
 
 /// The rows of the tags; nothing when there are none.
 fn tags_as_json(row: &user_secret::Model) -> Option<String> {
-    let rows = user_secret_tag::rows(&row.domain_id, &row.user_secret_id, &row.tags);
+    let rows = user_secret_tag::rows(row);
     (!rows.is_empty()).then(|| serde_json::to_string(&rows).unwrap_or_default())
 }

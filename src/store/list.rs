@@ -7,12 +7,12 @@ use sea_orm::{
 };
 use serde_json::Value;
 
-use super::{Store, UserSecret, user_secret::select_in};
+use super::{Store, UserSecret, tagged, user_secret::select_in};
 use crate::{
     auth::Scope,
     database::failed,
     error::{Error, Result},
-    query::{self, Cursor, Field, Fingerprint, ListQuery, Sort, Window},
+    query::{self, Cursor, Field, Fingerprint, ListQuery, Sort, Tagged, Window},
 };
 
 /// A secret and its place in the list.
@@ -40,33 +40,44 @@ pub struct Page {
 impl Store {
     /// The page of `query` among the secrets of `scope`.
     pub async fn page(&self, scope: &Scope, query: &ListQuery) -> Result<Page> {
-        let snapshot = self.database.begin_read(scope.domain()).await?;
-        let condition = query::condition(&query.search, self.context());
+        let tagged = Tagged::of(query);
+        let snapshot = match tagged {
+            Some(_) => self.database.begin_walk(scope.domain()).await?,
+            None => self.database.begin_read(scope.domain()).await?,
+        };
+        let engine = self.database.engine();
+        let condition = query::condition(&query.search, tagged.as_ref(), self.context());
         let matching = select_in(scope).filter(condition);
         let total = if query.with_total {
-            Some(matching.clone().count(&snapshot).await.map_err(failed)?)
+            let all = match &tagged {
+                Some(tagged) => tagged::all_of(tagged, scope, &matching),
+                None => matching.clone(),
+            };
+            Some(all.count(&snapshot).await.map_err(failed)?)
         } else {
             None
         };
+        let matching = match &tagged {
+            Some(tagged) => tagged::page_of(tagged, scope, engine, &matching),
+            None => matching,
+        };
+        let walker = Walker { snapshot, matching, query, tagged };
         let fingerprint = Fingerprint::of(scope, query);
         let mut page = match &query.window {
             Window::After { limit, cursor } => {
                 let cursor = read_cursor("after", cursor.as_deref(), &fingerprint, query)?;
-                let (rows, more) =
-                    walk(&snapshot, matching, query, cursor.as_ref(), *limit, false).await?;
+                let (rows, more) = walker.walk(cursor.as_ref(), *limit, false).await?;
                 page_of(rows, cursor.is_some(), more, &fingerprint, query)?
             }
             Window::Before { limit, cursor } => {
                 let cursor = read_cursor("before", cursor.as_deref(), &fingerprint, query)?;
-                let (mut rows, more) =
-                    walk(&snapshot, matching, query, cursor.as_ref(), *limit, true).await?;
+                let (mut rows, more) = walker.walk(cursor.as_ref(), *limit, true).await?;
                 rows.reverse();
                 page_of(rows, more, cursor.is_some(), &fingerprint, query)?
             }
             Window::Numbered { start, limit } => {
                 let skipped = start.saturating_sub(1);
-                let rows = ordered(matching, query, false).offset(skipped);
-                let (rows, more) = take(&snapshot, rows, *limit).await?;
+                let (rows, more) = walker.skip(skipped, *limit).await?;
                 page_of(rows, skipped > 0, more, &fingerprint, query)?
             }
         };
@@ -75,30 +86,57 @@ impl Store {
     }
 }
 
-/// Up to `limit` rows from `cursor` on, and whether there are more.
-async fn walk(
-    snapshot: &DatabaseTransaction,
+/// What a page is taken from.
+struct Walker<'q> {
+    snapshot: DatabaseTransaction,
     matching: Select<user_secret::Entity>,
-    query: &ListQuery,
-    cursor: Option<&Cursor>,
-    limit: u64,
-    reverse: bool,
-) -> Result<(Vec<user_secret::Model>, bool)> {
-    let rest = cursor.map(|cursor| query::position_after(query, cursor, reverse));
-    let rows = matching.apply_if(rest, |select, rest| select.filter(rest));
-    take(snapshot, ordered(rows, query, reverse), limit).await
+    query: &'q ListQuery,
+    tagged: Option<Tagged>,
 }
 
-async fn take(
-    snapshot: &DatabaseTransaction,
-    rows: Select<user_secret::Entity>,
-    limit: u64,
-) -> Result<(Vec<user_secret::Model>, bool)> {
-    let mut rows = rows.limit(limit + 1).all(snapshot).await.map_err(failed)?;
-    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    let more = rows.len() > limit;
-    rows.truncate(limit);
-    Ok((rows, more))
+impl Walker<'_> {
+    /// Up to `limit` rows from `cursor` on, and whether there are more.
+    async fn walk(
+        self,
+        cursor: Option<&Cursor>,
+        limit: u64,
+        reverse: bool,
+    ) -> Result<(Vec<user_secret::Model>, bool)> {
+        let (query, tagged) = (self.query, self.tagged.as_ref());
+        let rest = cursor.map(|cursor| query::position_after(query, tagged, cursor, reverse));
+        let rows = self.ordered(reverse).apply_if(rest, |select, rest| select.filter(rest));
+        self.take(rows, limit).await
+    }
+
+    /// Up to `limit` rows after the first `skipped`, and whether there are more.
+    async fn skip(self, skipped: u64, limit: u64) -> Result<(Vec<user_secret::Model>, bool)> {
+        let rows = self.ordered(false).offset(skipped);
+        self.take(rows, limit).await
+    }
+
+    async fn take(
+        &self,
+        rows: Select<user_secret::Entity>,
+        limit: u64,
+    ) -> Result<(Vec<user_secret::Model>, bool)> {
+        let mut rows = rows.limit(limit + 1).all(&self.snapshot).await.map_err(failed)?;
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let more = rows.len() > limit;
+        rows.truncate(limit);
+        Ok((rows, more))
+    }
+
+    fn ordered(&self, reverse: bool) -> Select<user_secret::Entity> {
+        let mut rows = self.matching.clone();
+        for (expression, order, nulls) in query::order(self.query, self.tagged.as_ref(), reverse) {
+            let select = QuerySelect::query(&mut rows);
+            match nulls {
+                Some(nulls) => select.order_by_expr_with_nulls(expression, order, nulls),
+                None => select.order_by_expr(expression, order),
+            };
+        }
+        rows
+    }
 }
 
 fn page_of(
@@ -116,21 +154,6 @@ fn page_of(
         })
         .collect::<Result<_>>()?;
     Ok(Page { places, has_previous, has_next, total: None })
-}
-
-fn ordered(
-    mut rows: Select<user_secret::Entity>,
-    query: &ListQuery,
-    reverse: bool,
-) -> Select<user_secret::Entity> {
-    for (expression, order, nulls) in query::order(query, reverse) {
-        let select = QuerySelect::query(&mut rows);
-        match nulls {
-            Some(nulls) => select.order_by_expr_with_nulls(expression, order, nulls),
-            None => select.order_by_expr(expression, order),
-        };
-    }
-    rows
 }
 
 fn read_cursor(

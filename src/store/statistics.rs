@@ -44,7 +44,7 @@ impl Store {
         let snapshot = self.database.begin_read(scope.domain()).await?;
         let context = self.context();
         let source = statistics.source();
-        let found = select_in(scope).filter(query::condition(&statistics.search, context));
+        let found = select_in(scope).filter(query::condition(&statistics.search, None, context));
         let rows = select(found, &source, context.dialect);
         let statement = rows.build(ConnectionTrait::get_database_backend(&snapshot));
         let (rows, outcome) = calculate(statistics)?;

@@ -1,4 +1,4 @@
-//! The rows that tags are searched by; they change with the tags, in the same transaction.
+//! The rows that tags are searched by; they change with the tags and the name, in the same transaction.
 
 use ::entity::{user_secret, user_secret_tag};
 use sea_orm::{
@@ -15,12 +15,7 @@ pub(super) async fn insert_tags<'s>(
     transaction: &impl ConnectionTrait,
     secrets: impl IntoIterator<Item = &'s user_secret::Model>,
 ) -> Result<()> {
-    let rows: Vec<_> = secrets
-        .into_iter()
-        .flat_map(|secret| {
-            user_secret_tag::rows(&secret.domain_id, &secret.user_secret_id, &secret.tags)
-        })
-        .collect();
+    let rows: Vec<_> = secrets.into_iter().flat_map(user_secret_tag::rows).collect();
     for some in rows.chunks(ROWS_AT_ONCE) {
         let some = some.iter().map(|row| row.clone().into_active_model());
         user_secret_tag::Entity::insert_many(some)

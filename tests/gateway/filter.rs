@@ -50,13 +50,26 @@ impl Told {
 
     /// Brings `rows` in as ann's in acme.
     pub async fn import(&self, rows: &[Row]) {
-        let line = |row: &Row| {
+        let line = |(n, row): (usize, &Row)| {
+            // Some get their name, or their tags, later.
+            let name = if n.is_multiple_of(3) { "before" } else { &row.name };
+            let tags = if n.is_multiple_of(4) {
+                json!({ "a": "a", "env": "b" })
+            } else {
+                row.tags.clone()
+            };
             json!({
-                "user_secret_id": row.id, "domain_id": "acme", "user_id": "ann", "name": row.name,
-                "data": { "a": 1 }, "tags": row.tags, "schema_id": row.schema_id, "created_at": row.created_at,
+                "user_secret_id": row.id, "domain_id": "acme", "user_id": "ann", "name": name,
+                "data": { "a": 1 }, "tags": tags, "schema_id": row.schema_id, "created_at": row.created_at,
             })
         };
-        self.app.import_all(&rows.iter().map(line).collect::<Vec<_>>()).await;
+        self.app.import_all(&rows.iter().enumerate().map(line).collect::<Vec<_>>()).await;
+        let client = self.caller("acme", "ann");
+        for row in rows {
+            self.is(&row.created_at);
+            let change = json!({ "userSecretId": row.id, "name": row.name, "tags": row.tags });
+            assert_eq!(client.update(change).await.code(), "OK");
+        }
     }
 }
 
@@ -80,13 +93,24 @@ async fn chance_finds_no_difference_to_the_reference() {
                 && (any.is_empty() || any.iter().any(|condition| condition.holds(row, now)))
         };
         let mut expected: Vec<&Row> = rows.iter().filter(holds).collect();
-        expected.sort_by(|a, b| a.name.cmp(&b.name));
+        // Some in pages as well: forwards where names descend, and backwards.
+        let desc = n % 8 == 3;
+        expected.sort_by(|a, b| if desc { b.name.cmp(&a.name) } else { a.name.cmp(&b.name) });
         let expected: Vec<&str> = expected.iter().map(|row| row.id.as_str()).collect();
         let input = |list: &[Condition]| list.iter().map(Condition::input).collect::<Vec<_>>();
-        let query = json!({ "filter": input(&all), "filterOr": input(&any) });
+        let mut query = json!({ "filter": input(&all), "filterOr": input(&any) });
+        if desc {
+            query["sort"] = json!([{ "key": "name", "desc": true }]);
+        }
         let answer = client.gql(LIST, json!({ "q": query, "n": 100 })).await;
         assert_eq!(answer.code(), "OK", "query {n}: {query} {}", answer.text);
         assert_eq!(ids(&answer), expected, "query {n}: {query}");
+        let total = answer.at("/data/userSecrets/totalCount");
+        assert_eq!(total, expected.len(), "query {n}: {query}");
+        if n % 4 == 3 {
+            let seen = walk(&client, &query, !desc).await;
+            assert_eq!(seen, expected, "query {n} in pages: {query}");
+        }
         if expected.is_empty() { empty += 1 } else { found += 1 }
     }
     let drawn = queries();
@@ -105,29 +129,33 @@ async fn chance_finds_no_difference_to_the_reference() {
         let expected: Vec<&str> = expected.iter().map(|row| row.id.as_str()).collect();
         let sort = json!({ "sort": [{ "key": path, "desc": desc }] });
         for backward in [false, true] {
-            let (size, from, cursor) = if backward {
-                ("last", "before", "startCursor")
-            } else {
-                ("first", "after", "endCursor")
-            };
-            let list = format!("query($q: QueryInput, $c: String) {{ userSecrets(query: $q, {size}: 7, {from}: $c) {{
-                nodes {{ userSecretId }} pageInfo {{ {cursor} }} }} }}");
-            let (mut seen, mut at) = (Vec::new(), Value::Null);
-            loop {
-                let answer = client.gql(&list, json!({ "q": sort, "c": at })).await;
-                let mut page = ids(&answer);
-                if page.is_empty() {
-                    break;
-                }
-                at = answer.at(&format!("/data/userSecrets/pageInfo/{cursor}")).clone();
-                if backward {
-                    page.append(&mut seen);
-                    seen = page;
-                } else {
-                    seen.append(&mut page);
-                }
-            }
+            let seen = walk(&client, &sort, backward).await;
             assert_eq!(seen, expected, "{path} desc {desc} backward {backward}");
+        }
+    }
+}
+
+/// What `query` finds, page by page, from the start or from the end.
+async fn walk(client: &Client, query: &Value, backward: bool) -> Vec<String> {
+    let (size, from, cursor) =
+        if backward { ("last", "before", "startCursor") } else { ("first", "after", "endCursor") };
+    let list = format!(
+        "query($q: QueryInput, $c: String) {{ userSecrets(query: $q, {size}: 7, {from}: $c) {{
+        nodes {{ userSecretId }} pageInfo {{ {cursor} }} }} }}"
+    );
+    let (mut seen, mut at) = (Vec::new(), Value::Null);
+    loop {
+        let answer = client.gql(&list, json!({ "q": query, "c": at })).await;
+        let mut page = ids(&answer);
+        if page.is_empty() {
+            return seen;
+        }
+        at = answer.at(&format!("/data/userSecrets/pageInfo/{cursor}")).clone();
+        if backward {
+            page.append(&mut seen);
+            seen = page;
+        } else {
+            seen.append(&mut page);
         }
     }
 }
@@ -220,18 +248,22 @@ async fn tags_that_were_there_before_can_be_searched_for() {
     for n in 0..3 {
         ann.create_with(json!({ "name": "x", "data": { "a": 1 }, "tags": { "n": n } })).await;
     }
-    // As it was before the migration.
-    let mut before = vec![
-        "DROP TABLE user_secret_tags".to_owned(),
-        "DELETE FROM seaql_migrations WHERE version = 'm0005_tags'".to_owned(),
+    // As it was before the migrations.
+    let before = [
+        "DROP TABLE user_secret_tags",
+        "DROP INDEX user_secrets_by_domain",
+        "DROP INDEX user_secrets_by_creation",
+        "DROP INDEX user_secrets_by_domain_creation",
+        "DELETE FROM seaql_migrations WHERE version IN ('m0005_tags', 'm0007_pages')",
     ];
-    if on_postgres() {
-        before.push("DROP FUNCTION usersecret_tag".to_owned());
-    }
-    app.sql(&before).await;
+    let before = before.into_iter().chain(on_postgres().then_some("DROP FUNCTION usersecret_tag"));
+    app.sql(&before.map(str::to_owned).collect::<Vec<_>>()).await;
     let settings = app.config.database.settings().unwrap();
     usersecret::database::migrate(&settings).await.unwrap();
-    let filter = json!([{ "key": "tags.n", "operator": "GTE", "value": 1 }]);
-    let answer = ann.gql(LIST, json!({ "q": { "filter": filter } })).await;
-    assert_eq!(answer.at("/data/userSecrets/totalCount"), 2);
+    for (operator, count) in [("GTE", 2), ("EQ", 1)] {
+        let filter = json!([{ "key": "tags.n", "operator": operator, "value": 1 }]);
+        let answer = ann.gql(LIST, json!({ "q": { "filter": filter } })).await;
+        assert_eq!(answer.at("/data/userSecrets/totalCount"), count);
+        assert_eq!(ids(&answer).len(), count);
+    }
 }

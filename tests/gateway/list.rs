@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Client, TestApp};
+use usersecret::app::Seams;
+
+use crate::support::{Client, TestApp, TestDatabase};
 
 async fn names(client: &Client, arguments: &str) -> Vec<String> {
     let answer = client
@@ -126,5 +128,35 @@ async fn bad_pages_are_refused() {
     ] {
         let query = format!("{{ userSecrets({arguments}) {{ nodes {{ id }} }} }}");
         assert_eq!(ann.gql(&query, json!({})).await.code(), "INVALID_ARGUMENT", "{arguments}");
+    }
+}
+
+#[tokio::test]
+async fn what_takes_too_long_is_given_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut database = TestDatabase::create(dir.path()).await;
+    database.toml += "statement_timeout_ms = 200\n";
+    let app = TestApp::on(dir, database, Seams::default(), "").await;
+    let ann = app.user("ann");
+    let id = ann.create("a").await;
+    // As many more as it takes.
+    let columns =
+        "user_id, name, tags, search_text, version, revision, created_at, updated_at, position";
+    let more = format!(
+        "WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 20000)
+        INSERT INTO user_secrets (domain_id, user_secret_id, {columns})
+            SELECT domain_id, user_secret_id || n, {columns} FROM user_secrets, numbers"
+    );
+    app.sql(&[more]).await;
+    let slow = json!({ "key": "name", "operator": "REGEX", "value": "(x|y|z)+q[^b]{1,9}$" });
+    let query = json!({ "filter": vec![json!({ "key": "name", "operator": "EXISTS", "value": true })],
+        "filterOr": vec![slow; 50] });
+    let list = "query($q: QueryInput) { userSecrets(query: $q) { totalCount } }";
+    let answer = ann.gql(list, json!({ "q": query })).await;
+    assert_eq!(answer.code(), "UNAVAILABLE", "{}", answer.text);
+    // And no connection is the worse for it.
+    for _ in 0..20 {
+        assert_eq!(ann.get(&id).await.code(), "OK");
+        assert_eq!(names(&ann, "first: 1").await, ["a"]);
     }
 }

@@ -315,7 +315,14 @@ fn condition() -> impl Strategy<Value = Condition> {
         operator,
         value,
     });
-    prop_oneof![12 => of_tags, 1 => whole, 1 => of_time]
+    // What a list is read from the rows of tags for: a tag that many have.
+    let value = prop_oneof![3 => text(), 1 => Just(json!(1)), 1 => Just(json!(1.0))];
+    let one = (sample::select(vec!["tags.a", "tags.b", "tags.env"]), value, any::<bool>());
+    let equal = one.prop_map(|(key, value, listed)| {
+        let (operator, value) = if listed { ("IN", json!([value])) } else { ("EQ", value) };
+        Condition { key: key.to_owned(), operator, value }
+    });
+    prop_oneof![12 => of_tags, 1 => whole, 1 => of_time, 4 => equal]
 }
 
 pub fn runner() -> TestRunner {

@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use usersecret::app::Seams;
 
 use crate::{
     sql::admin,
-    support::{TestApp, eventually},
+    support::{Client, TestApp, eventually},
 };
 
 const ROWS: &str = "
@@ -164,8 +164,102 @@ async fn one_secret_is_found_by_its_key_whatever_statistics_say() {
         let found = async || plans(&url.1, from).iter().filter(|plan| by_key(plan)).count();
         eventually("the server has written its log", async || found().await >= 33).await;
         for plan in plans(&url.1, from).iter().filter(|plan| by_key(plan)) {
-            let elsewhere = ["user_secrets_by_name", "user_secrets_by_idempotency_key"];
+            let elsewhere = ["name", "idempotency_key", "domain", "creation", "domain_creation"];
+            let elsewhere = elsewhere.map(|index| format!("user_secrets_by_{index}"));
             assert!(!elsewhere.iter().any(|index| plan.contains(index)), "{rebuilt}{plan}");
+        }
+    }
+}
+
+/// As many like the one that is there: half in its domain, of which half are its owner's.
+fn more(id: &str) -> String {
+    format!(
+        "SET session_replication_role = replica;
+    INSERT INTO user_secrets (domain_id, user_secret_id, user_id, name, tags, search_text, version, revision,
+            created_at, updated_at, position)
+        SELECT CASE WHEN n % 2 = 0 THEN 'acme' ELSE 'd' || n END, 'user-secret-' || lpad(to_hex(n), 12, '0'),
+            CASE WHEN n % 4 = 0 THEN 'ann' ELSE 'u' || n % 97 END, md5(n::text), s.tags, '', 1, 1, n, n, n
+        FROM user_secrets s, generate_series(1, 12000) n;
+    INSERT INTO user_secret_tags
+        SELECT s.domain_id, s.user_secret_id, t.path, t.place, t.element, t.kind, t.text, t.number, t.digest,
+            s.user_id, s.name, s.position
+        FROM user_secrets s, user_secret_tags t WHERE s.user_secret_id <> '{id}'"
+    )
+}
+
+/// The first page of a list and the one behind it, the last and the one before it.
+async fn page_to_and_fro(client: &Client, domain: bool, query: Value) {
+    let list = "userSecrets(query: $q, first: $f, after: $a, last: $l, before: $b)
+        { nodes { name } pageInfo { startCursor endCursor } }";
+    let list = if domain { format!("domain {{ {list} }}") } else { list.to_owned() };
+    let list =
+        format!("query($q: QueryInput, $f: Int, $a: String, $l: Int, $b: String) {{ {list} }}");
+    let path = if domain { "/data/domain/userSecrets" } else { "/data/userSecrets" };
+    for (size, from, cursor) in [("f", "a", "endCursor"), ("l", "b", "startCursor")] {
+        let mut at = Value::Null;
+        for _ in 0..2 {
+            let answer = client.gql(&list, json!({ "q": query, size: 5, from: at })).await;
+            let nodes = answer.at(&format!("{path}/nodes")).as_array().unwrap();
+            assert_eq!(nodes.len(), 5, "{}", answer.text);
+            at = answer.at(&format!("{path}/pageInfo/{cursor}")).clone();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_page_is_found_by_its_place_whatever_statistics_say() {
+    let _turn = TURN.lock().await;
+    for analyze in ["", "; ANALYZE"] {
+        let app = TestApp::with(Seams::default(), "").await;
+        let tagged = json!({ "name": "a", "data": { "a": 1 }, "tags": { "env": "prod" } });
+        let created = app.user("ann").create_with(tagged).await;
+        let id = created.at("/data/createUserSecret/userSecret/userSecretId").as_str().unwrap();
+        admin(&app.database, &(more(id) + analyze)).await;
+        let url = url_of(&app.database.admin_url);
+        admin(&app.database, &explain(&url.0)).await;
+        let from = std::fs::read(&url.1).unwrap().len();
+        let dir = tempfile::tempdir().unwrap();
+        let other = TestApp::on(dir, app.database.clone(), Seams::default(), "").await;
+        let (ann, root) = (other.user("ann"), other.caller("acme", "root", "DOMAIN_ADMIN"));
+        let tag = json!({ "filter": [{ "key": "tags.env", "operator": "EQ", "value": "prod" }] });
+        let mut wanted = Vec::new();
+        for (client, domain, by_name, by_tag, by_creation) in [
+            (&ann, false, "secrets_by_name", "secret_tags_by_owner", "secrets_by_creation"),
+            (
+                &root,
+                true,
+                "secrets_by_domain",
+                "secret_tags_by_domain",
+                "secrets_by_domain_creation",
+            ),
+        ] {
+            page_to_and_fro(client, domain, json!({})).await;
+            page_to_and_fro(client, domain, tag.clone()).await;
+            wanted.extend([(by_name, "ROW("), (by_tag, "ROW(")]);
+            if !analyze.is_empty() {
+                let last = json!({ "sort": [{ "key": "created_at", "desc": true }] });
+                page_to_and_fro(client, domain, last).await;
+                wanted.push((by_creation, "AND (created_at "));
+            }
+        }
+        let pages = || {
+            let plans = plans(&url.1, from).into_iter();
+            plans.filter(|plan| plan.contains("ORDER BY")).collect::<Vec<_>>()
+        };
+        let all = wanted.len() * 4;
+        eventually("the server has written its log", async || pages().len() >= all).await;
+        let pages = pages();
+        for plan in &pages {
+            assert!(!plan.replace("Incremental Sort", "").contains("Sort  ("), "{plan}");
+        }
+        for (index, bound) in wanted {
+            let scans = pages.iter().filter(|plan| plan.contains(&format!(" using user_{index} ")));
+            let scans: Vec<_> = scans.collect();
+            assert_eq!(scans.len(), 4, "{index}: {pages:?}");
+            let bounds = scans.iter().filter(|plan| {
+                plan.lines().any(|line| line.contains("Index Cond: ") && line.contains(bound))
+            });
+            assert_eq!(bounds.count(), 2, "{index}: {scans:?}");
         }
     }
 }

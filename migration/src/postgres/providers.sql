@@ -63,6 +63,3 @@ BEGIN
     END LOOP;
     PERFORM set_config('usersecret.domain', '', true);
 END $$;
-
--- The foreign key of a tag is looked up by a plan that is made once: on a new database that read all secrets for each.
-ALTER FUNCTION usersecret_tag(text, text, jsonb) SET enable_seqscan = off;

@@ -103,9 +103,9 @@ impl Original {
 
     /// The same over GraphQL; an error has no name of the original's there.
     async fn over_graphql(&self, step: &Value) -> Option<Told> {
-        let (client, _) = self.caller(step["caller"].as_str().unwrap());
-        let mut told =
-            over_graphql(&client, step["method"].as_str().unwrap(), &step["request"]).await?;
+        let (client, domain) = self.caller(step["caller"].as_str().unwrap());
+        let method = step["method"].as_str().unwrap();
+        let mut told = over_graphql(&client, domain, method, &step["request"]).await?;
         if told.status != Code::Ok {
             told.code = step["expect"]["error"]["code"].as_str().unwrap_or("none").to_owned();
             told.message = step["expect"]["error"]["message"].as_str().unwrap_or("none").to_owned();

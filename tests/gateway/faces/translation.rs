@@ -1,6 +1,8 @@
 //! Requests of the original as GraphQL writes them.
 
 use serde_json::{Map, Value, json};
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use usersecret::clock::Timestamp;
 
 use super::kit::Told;
 use crate::support::{Answer, Client};
@@ -15,7 +17,12 @@ const STAT: &str =
 const WIRES_ALONE: [&str; 6] = ["only", "minimal", "count_only", "unwind", "lookup", "add_fields"];
 
 /// Asks over GraphQL what `request` asks; nothing, where GraphQL has no word for it.
-pub async fn over_graphql(client: &Client, method: &str, request: &Value) -> Option<Told> {
+pub async fn over_graphql(
+    client: &Client,
+    domain: Option<&str>,
+    method: &str,
+    request: &Value,
+) -> Option<Told> {
     let query = &request["query"];
     let has = |name: &&str| query.get(name).is_some();
     match method {
@@ -44,8 +51,76 @@ pub async fn over_graphql(client: &Client, method: &str, request: &Value) -> Opt
             }
             Some(told(&answer, json))
         }
-        _ => None,
+        "list" => None,
+        _ => Some(one(client, domain, method, request).await),
     }
+}
+
+const SECRET: &str = "{ userSecretId name schemaId provider tags domainId userId createdAt }";
+
+/// A method on one secret.
+async fn one(client: &Client, domain: Option<&str>, method: &str, request: &Value) -> Told {
+    let (field, input) = match method {
+        "create" => ("createUserSecret", "CreateUserSecretInput"),
+        "update" => ("updateUserSecret", "UpdateUserSecretInput"),
+        "update_data" => ("updateUserSecretData", "UpdateUserSecretDataInput"),
+        "delete" => ("deleteUserSecret", "DeleteUserSecretInput"),
+        "get" => ("userSecret", ""),
+        _ => ("userSecretData", ""),
+    };
+    let document = match method {
+        "get" => format!("query($userSecretId: ID!) {{ userSecret(userSecretId: $userSecretId) {SECRET} }}"),
+        "get_data" => "query($userSecretId: ID!, $domainId: ID!) {
+            userSecretData(userSecretId: $userSecretId, domainId: $domainId) { encryptOptions data } }"
+            .to_owned(),
+        "delete" => format!("mutation($i: {input}!) {{ {field}(input: $i) {{ userSecretId }} }}"),
+        _ => format!("mutation($i: {input}!) {{ {field}(input: $i) {{ userSecret {SECRET} }} }}"),
+    };
+    // On the wires an empty text is none.
+    let given = request.as_object().unwrap().iter().filter(|(_, value)| **value != "");
+    let mut arguments: Map<_, _> =
+        given.map(|(name, value)| (renamed(name), value.clone())).collect();
+    if let (Some(domain), "delete") = (domain, method) {
+        arguments.insert("domainId".to_owned(), domain.into());
+    }
+    let arguments = Value::Object(arguments);
+    let variables = if input.is_empty() { arguments } else { json!({ "i": arguments }) };
+    let answer = client.gql(&document, variables).await;
+    let found = &answer.json["data"][field];
+    let json = match method {
+        "get" => secret(found),
+        "create" | "update" => secret(&found["userSecret"]),
+        "get_data" => json!({ "encrypt_options": found["encryptOptions"], "data": found["data"] }),
+        _ => json!({}),
+    };
+    told(&answer, json)
+}
+
+/// A secret as the wires write it, where what is null is not there.
+fn secret(found: &Value) -> Value {
+    let Value::Object(fields) = found else { return Value::Null };
+    let fields = fields.iter().filter(|(_, value)| !value.is_null());
+    fields
+        .map(|(name, value)| match name.as_str() {
+            "userSecretId" => ("user_secret_id", value.clone()),
+            "schemaId" => ("schema_id", value.clone()),
+            "domainId" => ("domain_id", value.clone()),
+            "userId" => ("user_id", value.clone()),
+            "createdAt" => {
+                let moment = OffsetDateTime::parse(value.as_str().unwrap(), &Rfc3339).unwrap();
+                ("created_at", Timestamp::from(moment).to_iso_milliseconds().into())
+            }
+            name => (name, value.clone()),
+        })
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect()
+}
+
+/// `schema_id` as `schemaId`.
+fn renamed(name: &str) -> String {
+    let mut words = name.split('_');
+    let first = words.next().unwrap().to_owned();
+    words.fold(first, |name, word| name + &word[..1].to_uppercase() + &word[1..])
 }
 
 fn told(answer: &Answer, json: Value) -> Told {
@@ -54,6 +129,9 @@ fn told(answer: &Answer, json: Value) -> Told {
         "UNAUTHENTICATED" => tonic::Code::Unauthenticated,
         "PERMISSION_DENIED" => tonic::Code::PermissionDenied,
         "INVALID_ARGUMENT" => tonic::Code::InvalidArgument,
+        "NOT_FOUND" => tonic::Code::NotFound,
+        "ALREADY_EXISTS" => tonic::Code::AlreadyExists,
+        "RESOURCE_EXHAUSTED" => tonic::Code::ResourceExhausted,
         _ => tonic::Code::Unknown,
     };
     let code = if status == tonic::Code::Ok { "OK" } else { "" };
