@@ -27,7 +27,7 @@ pub(super) fn run(source: &Source, file: &Path, first: u64) -> Result<(), Failur
     let config = job::prepare(source)?;
     let (input, size) = open(file)?;
     let stop = CancellationToken::new();
-    let tally = job::with(&config, &stop.clone(), async |core: &Core| {
+    let (tally, readable) = job::with(&config, &stop.clone(), async |core: &Core| {
         let import = Import {
             service: core.secrets.clone(),
             run: transfer::new_run().map_err(|error| error.causes())?,
@@ -38,11 +38,13 @@ pub(super) fn run(source: &Source, file: &Path, first: u64) -> Result<(), Failur
         };
         let bar = bar(size)?;
         let mut seen = Tally::default();
-        let tally = import.run(input, |told| show(&bar, told, &mut seen)).await;
+        let ended = import.run(input, |told| show(&bar, told, &mut seen)).await;
         bar.finish_and_clear();
-        Ok(tally.map_err(|error| format!("{}: {error}", file.display()))?)
+        Ok(ended)
     })?;
-    conclude(&tally)
+    let bad = conclude(&tally);
+    readable.map_err(|error| format!("{}: {error}", file.display()))?;
+    bad
 }
 
 /// What the HSM's queue can hold, or half of it would be refused.

@@ -82,12 +82,14 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_secs(1);
 
 impl Import {
-    /// Brings in the lines of `input`; `tell` hears of each, in their order. An error is the input's.
+    /// Brings in the lines of `input`; `tell` hears of each, in their order.
+    ///
+    /// Where the input cannot be read any further, what was read is brought in all the same.
     pub async fn run(
         &self,
         input: impl Read + Send + 'static,
         mut tell: impl FnMut(&Told),
-    ) -> io::Result<Tally> {
+    ) -> (Tally, io::Result<()>) {
         // Where one line was there already, others may be.
         let repeats = AtomicBool::new(true);
         let told = lines(input, self.first, self.line_bytes)
@@ -99,9 +101,16 @@ impl Import {
             })
             .buffered(self.in_flight);
         let mut told = std::pin::pin!(told);
-        let (mut tally, mut next) = (Tally::default(), self.first);
+        let (mut tally, mut next, mut readable) = (Tally::default(), self.first, Ok(()));
         while let Some(line) = told.next().await {
-            let line = line?;
+            let line = match line {
+                Ok(line) => line,
+                Err(error) => {
+                    self.stop.cancel();
+                    readable = Err(error);
+                    continue;
+                }
+            };
             let count = match &line.fate {
                 Fate::Stored => &mut tally.stored,
                 Fate::Skipped => &mut tally.skipped,
@@ -112,7 +121,7 @@ impl Import {
             tell(&line);
         }
         tally.next = self.stop.is_cancelled().then_some(next);
-        Ok(tally)
+        (tally, readable)
     }
 
     async fn bring(&self, line: Line, position: Position, repeats: &AtomicBool) -> Told {

@@ -214,7 +214,8 @@ impl TestApp {
             stop: CancellationToken::new(),
         };
         let input = std::io::Cursor::new(text.into_bytes());
-        let tally = import.run(input, |_| {}).await.unwrap();
+        let (tally, readable) = import.run(input, |_| {}).await;
+        readable.unwrap();
         drop(import);
         core.drain().await;
         tally

@@ -112,5 +112,12 @@ async fn what_cannot_be_read_is_said_before_anything_is_done() {
     said.is(1, &["usersecret: /none/such: No such file or directory (os error 2)"]);
     // A folder opens, and then cannot be read.
     let folder = Said::of(desk.program("import").arg("/").output().unwrap());
-    folder.is(1, &["usersecret: /: Is a directory (os error 21)"]);
+    folder.is(
+        1,
+        &[
+            "0 stored, 0 there already, 0 bad",
+            "stopped: go on with --from-line 1",
+            "usersecret: /: Is a directory (os error 21)",
+        ],
+    );
 }
