@@ -1,22 +1,23 @@
 //! The composition root: from a configuration to a router. The only place that wires.
 
+mod core;
 mod health;
+
+pub use core::Core;
 
 use std::{fs, sync::Arc, time::Duration};
 
 use axum::{Router, extract::Request, response::Response, routing::get};
-use tokio::{sync::watch, task::JoinSet};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use health::Health;
 
 use crate::{
     api::{self, Api},
-    audit::{Listener, Sealer, Trail},
-    auth::{Authenticator, Directory, Gate, Issuer, IssuerError, KeyFetcher},
+    audit::Listener,
+    auth::{Authenticator, Directory, Issuer, IssuerError, KeyFetcher},
     clock::Clock,
     config::{Config, ConfigError},
-    crypto::Keyring,
     database::Database,
     edge::Edge,
     error::Error,
@@ -25,8 +26,7 @@ use crate::{
     hsm::{Hsm, HsmError},
     ids::IdSource,
     rest,
-    service::{DataLimits, IssuerLimits, IssuerService, UserSecretService},
-    store::Store,
+    service::{IssuerLimits, IssuerService},
     tls::TlsError,
 };
 
@@ -81,52 +81,32 @@ pub struct App {
     /// What the main listener is: it reveals data unless there is an internal one.
     main: Listener,
     health: Health,
-    /// The sealer, which at its end seals what is left and takes its leave, and what follows other replicas.
-    background: JoinSet<()>,
-    stop: watch::Sender<bool>,
+    core: Core,
 }
 
 impl App {
     /// Wires the service on an engine that has passed its self-test.
     pub async fn build(config: &Config, hsm: Hsm, seams: Seams) -> Result<Self, StartError> {
-        let database = Database::connect(&config.database.settings()?).await?;
-        if !database.is_current().await? {
-            return Err(StartError::NotMigrated);
-        }
-        let trail = Trail::new(seams.clock.clone(), config.audit.enabled, config.audit.backlog)?;
-        let rhythm = config.audit.settings();
-        let sealer = Sealer::start(trail.clone(), database.clone(), hsm.clone(), rhythm).await?;
-        let (stop, stopped) = watch::channel(false);
-        let mut background = JoinSet::new();
-        background.spawn(sealer.run(stopped));
-        let waiting = config.limits.waiting_lists;
-        let store = Store::new(database.clone(), seams.clock.clone(), trail.clone(), waiting);
-        let limits = DataLimits {
-            data_bytes: config.limits.data_bytes,
-            tags_bytes: config.limits.tags_bytes,
-            data_versions: config.limits.data_versions,
-        };
-        let keyring = Keyring::new(hsm.clone());
-        let directory = directory(config, database.clone(), seams.clock.clone())?;
-        background.spawn(directory.clone().follow(stop.subscribe()));
+        let mut core = Core::build(config, hsm, seams).await?;
+        let directory = directory(config, core.database.clone(), core.clock.clone())?;
+        core.background.spawn(directory.clone().follow(core.stop.subscribe()));
         let authenticator = Authenticator::new(
             issuers(config)?,
             directory.clone(),
-            seams.clock.clone(),
-            trail.clone(),
+            core.clock.clone(),
+            core.trail.clone(),
         )?;
-        let gate = Gate::new(trail);
         let issuers = IssuerService::new(
-            gate.clone(),
-            store.clone(),
+            core.gate.clone(),
+            core.store.clone(),
             directory,
-            seams.clock.clone(),
+            core.clock.clone(),
             IssuerLimits {
                 issuers: config.limits.issuers,
                 revoked_tokens: config.limits.revoked_tokens,
             },
         );
-        let secrets = UserSecretService::new(gate, store, keyring, seams.clock, seams.ids, limits);
+        let secrets = core.secrets.clone();
         let api = Arc::new(Api::new(secrets.clone()));
         let face = GraphQlFace {
             schema: graphql::schema(Some((secrets, issuers)), config.graphql.introspection),
@@ -144,9 +124,9 @@ impl App {
         };
         let internal = config.internal.address()?;
         let main = if internal.is_some() { Listener::Public } else { Listener::Sole };
-        let health = Health::of(database, hsm);
+        let health = Health::of(core.database.clone(), core.hsm.clone());
         let companions = Companions::new().await?;
-        Ok(Self { face: Arc::new(face), api, companions, main, health, background, stop })
+        Ok(Self { face: Arc::new(face), api, companions, main, health, core })
     }
 
     /// Everything on one port.
@@ -191,19 +171,9 @@ impl App {
 
     /// Waits for transactions under way, for the seal over their events, then for the HSM's workers.
     pub async fn drain(self) {
-        let Self { face, api, health, background, stop, .. } = self;
-        let Health { database, hsm, .. } = health;
+        let Self { face, api, core, .. } = self;
         drop((face, api));
-        database.drain().await;
-        let _ = stop.send(true);
-        background.join_all().await;
-        // Joining blocks, so it has a thread of its own, which the caller's deadline need not wait for.
-        let (done, stopped) = tokio::sync::oneshot::channel();
-        std::thread::spawn(move || {
-            hsm.stop();
-            let _ = done.send(());
-        });
-        let _ = stopped.await;
+        core.drain().await;
     }
 }
 

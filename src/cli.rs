@@ -2,7 +2,10 @@
 
 mod audit;
 mod dev;
+mod export;
 mod hsm;
+mod import;
+mod job;
 mod serve;
 mod token;
 
@@ -62,6 +65,26 @@ enum Command {
     Hsm {
         #[command(subcommand)]
         command: HsmCommand,
+    },
+    /// Brings secrets in, one JSON object a line: status 1 when a line was bad.
+    Import {
+        #[command(flatten)]
+        source: Source,
+        /// The file; `-` is standard input.
+        file: PathBuf,
+        /// The first line that counts.
+        #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+        from_line: u64,
+    },
+    /// Writes the metadata of secrets, one JSON object a line, and never their data.
+    Export {
+        #[command(flatten)]
+        source: Source,
+        /// A new file; otherwise standard output.
+        file: Option<PathBuf>,
+        /// Only the secrets of this domain.
+        #[arg(long)]
+        domain: Option<String>,
     },
     /// What an auditor needs.
     Audit {
@@ -163,6 +186,10 @@ impl Cli {
             }
             Command::Schema => print(graphql::schema(None, true).sdl().trim_end()),
             Command::Hsm { command } => hsm::run(command),
+            Command::Import { source, file, from_line } => import::run(&source, &file, from_line),
+            Command::Export { source, file, domain } => {
+                export::run(&source, file.as_deref(), domain)
+            }
             Command::Audit { command } => audit::run(command),
         }
     }
@@ -170,6 +197,12 @@ impl Cli {
 
 fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()
+}
+
+/// Writes a line to standard error.
+fn say(text: &str) -> Result<(), Failure> {
+    use std::io::Write as _;
+    Ok(writeln!(std::io::stderr(), "{text}")?)
 }
 
 /// Prints a line; a closed pipe is an error and not a panic.

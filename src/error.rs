@@ -208,3 +208,15 @@ impl Error {
         text
     }
 }
+
+/// `schemaId` as `schema_id`: the service names arguments as the schema does.
+pub fn wire_name(argument: &str) -> String {
+    let mut name = String::with_capacity(argument.len() + 2);
+    for letter in argument.chars() {
+        if letter.is_ascii_uppercase() {
+            name.push('_');
+        }
+        name.push(letter.to_ascii_lowercase());
+    }
+    name
+}

@@ -24,3 +24,4 @@ pub mod service;
 pub mod statistics;
 pub mod store;
 pub mod tls;
+pub mod transfer;

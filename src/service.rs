@@ -3,13 +3,17 @@
 //! What a face read comes as a `Result`: who may not do a thing is not told what is missing.
 
 mod domain;
+mod export;
+mod import;
 mod input;
+mod insert;
 mod issuer;
 mod tags;
 
 pub use crate::auth::{Caller, ClaimSet, Grant, Mapping, Named, Registration, Role, Target};
 pub use crate::store::{AuditEvent, AuditFilter, AuditPage, AuditQuery};
-pub use crate::store::{Page, Place, RegisteredIssuer, UserSecret};
+pub use crate::store::{Page, Place, Position, RegisteredIssuer, UserSecret};
+pub use import::{ImportInput, Imported};
 pub use input::{CreateInput, DataLimits, DeleteInput, UpdateDataInput, UpdateInput};
 pub use issuer::{IssuerLimits, IssuerService};
 pub use tags::{MAX_DEPTH, depth};
@@ -21,12 +25,12 @@ use serde_json::{Map, Value};
 use crate::{
     auth::{Gate, Intent, Parameters, Scope, Verb},
     clock::Clock,
-    crypto::{Aad, Kek, Keyring, Plaintext},
+    crypto::{Aad, Keyring, Plaintext},
     error::{Code, Error, Result},
-    ids::{DataVersion, DomainId, IdSource, KekVersion, UserId, UserSecretId},
+    ids::{DataVersion, DomainId, IdSource, UserId, UserSecretId},
     query::{Field, ListQuery, Search},
     statistics::{Outcome, Statistics},
-    store::{DataChange, Inserted, NewRow, Store},
+    store::{DataChange, Inserted, Store},
 };
 
 /// How often a write that lost a race is tried again.
@@ -92,20 +96,8 @@ impl UserSecretService {
                         };
                     }
                     let id = self.ids.user_secret_id();
-                    let aad = Aad::for_record(scope, &owner, &id, DataVersion(1))?;
-                    let kek = self.kek(scope).await?;
-                    let row = NewRow {
-                        id,
-                        user_id: owner.clone(),
-                        name: new.name.clone(),
-                        schema_id: new.schema_id.clone(),
-                        tags: new.tags.clone(),
-                        expires_at: new.expires_at,
-                        idempotency: new.idempotency.clone(),
-                        envelope: self.keyring.seal(&aad, &kek, &new.data).await?,
-                        kek,
-                    };
-                    if let Inserted::Created(created) = self.store.insert(scope, row).await? {
+                    if let Inserted::Created(created) = self.insert(scope, &owner, id, &new).await?
+                    {
                         return Ok(*created);
                     }
                 }
@@ -337,17 +329,6 @@ impl UserSecretService {
                 Ok(Revealed { data, version: sealed.version })
             })
             .await
-    }
-
-    /// The domain's active KEK, made when there is none yet.
-    async fn kek(&self, scope: &Scope) -> Result<Kek> {
-        match self.store.active_kek(scope).await? {
-            Some(kek) => Ok(kek),
-            None => {
-                let first = self.keyring.generate_kek(scope, KekVersion(1)).await?;
-                self.store.insert_first_kek(scope, first).await
-            }
-        }
     }
 }
 

@@ -37,6 +37,7 @@ mod batch;
 mod change;
 mod create;
 mod domain;
+mod export;
 mod find;
 mod issuer;
 mod list;
@@ -51,6 +52,7 @@ mod user_secret;
 pub use audit_events::{AuditEvent, AuditFilter, AuditPage, AuditQuery};
 pub use change::{Change, DataChange};
 pub use create::{Inserted, NewRow};
+pub use export::domains_after;
 pub use issuer::{RegisteredIssuer, Revocation};
 pub use list::{Page, Place};
 pub use reveal::Sealed;
@@ -62,6 +64,7 @@ use std::sync::{
 };
 
 use moka::sync::Cache;
+use tokio::sync::Mutex;
 
 use batch::Batch;
 
@@ -85,14 +88,23 @@ pub struct Store {
     /// The KEKs that new data is sealed under. What is sealed under another than
     /// the stored one is not stored, so a stale entry costs a second try.
     keks: Cache<DomainId, Kek>,
+    /// Whose turn it is to look for a domain's KEK, and to make the first.
+    kek_turns: Cache<DomainId, Arc<Mutex<()>>>,
     finds: Batch<find::Find>,
     reveals: Batch<reveal::Reveal>,
     creates: Batch<create::Create>,
     turns: reading::Turns,
 }
 
+/// A place in the order of insertion: microseconds, made unique within a replica.
+#[derive(Debug, Clone, Copy)]
+pub struct Position(i64);
+
 /// The most domains whose wrapped KEK is kept; some 300 bytes each.
 const MAX_KEKS: u64 = 100_000;
+
+/// The most domains in which somebody looks for the KEK; one that is forgotten has it looked for twice.
+const MAX_TURNS: u64 = 1_000;
 
 /// Statements of a kind that run at the same time.
 const LANES: usize = 1;
@@ -106,6 +118,7 @@ impl Store {
             reveals: Batch::start(&database, LANES, reveal::Reveal { trail: trail.clone() }),
             creates: Batch::start(&database, LANES, create::Create { trail: trail.clone() }),
             keks: Cache::new(MAX_KEKS),
+            kek_turns: Cache::new(MAX_TURNS),
             last_position: Arc::new(AtomicI64::new(0)),
             database,
             clock,
@@ -127,11 +140,11 @@ impl Store {
     }
 
     /// A place in the order of insertion, later than every one before it.
-    fn next_position(&self) -> i64 {
+    pub fn next_position(&self) -> Position {
         let now = self.now().as_micros();
         let advance = |last: i64| Some(now.max(last.saturating_add(1)));
         let last = self.last_position.fetch_update(Ordering::Relaxed, Ordering::Relaxed, advance);
-        now.max(last.unwrap_or_default().saturating_add(1))
+        Position(now.max(last.unwrap_or_default().saturating_add(1)))
     }
 }
 

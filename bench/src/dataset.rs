@@ -17,7 +17,8 @@ const OWNERS: [&str; 4] = ["ann", "bob", "cleo", "dan"];
 /// Users of a domain who create, so that the lists of the others stay as long as they are.
 const CREATORS: [&str; 2] = ["eve", "finn"];
 /// Secrets of an owner: in all a multiple of 32, so that no two connections replace the same one.
-const SECRETS: u32 = 24;
+const SECRETS: usize = 24;
+const SCHEMA: &str = "aws_access_key";
 
 pub(crate) const REVEAL: &str = "query Reveal($id: ID!, $domain: ID!) \
     { userSecretData(userSecretId: $id, domainId: $domain) { data version } }";
@@ -34,20 +35,17 @@ pub(crate) const UPDATE_DATA: &str = "mutation Update($input: UpdateUserSecretDa
 pub(crate) struct Dataset([(Subject, Requests); 5]);
 
 impl Dataset {
-    /// Creates the secrets and mints the tokens.
+    /// Mints the tokens, for a service that has [`lines`].
     pub(crate) async fn prepare(service: &Service) -> Result<Self, Failure> {
         let mut connection = Connection::open(service.address).await?;
         let [mut reveals, mut gets, mut lists, mut creates, mut updates] =
             [const { Vec::new() }; 5];
+        let mut ids = ids();
         for domain in DOMAINS {
             let system = service.token(domain, None)?;
             for user in OWNERS {
                 let token = service.token(domain, Some(user))?;
-                for number in 0..SECRETS {
-                    let create = post(&token, &create(number));
-                    let answer = connection.exchange(&create).await?;
-                    answer.check()?;
-                    let id = created(answer.body)?;
+                for id in ids.by_ref().take(SECRETS) {
                     let reveal = json!({ "id": id, "domain": domain });
                     reveals.push(post(&system, &body(REVEAL, &reveal)));
                     gets.push(post(&token, &body(GET, &json!({ "id": id }))));
@@ -97,6 +95,40 @@ impl Dataset {
     }
 }
 
+/// The ids of all secrets, in the order of their lines.
+fn ids() -> impl Iterator<Item = String> {
+    (0_u64..).map(|number| format!("user-secret-{number:012x}"))
+}
+
+/// The secrets, as `usersecret import` reads them.
+pub(crate) fn lines() -> String {
+    let mut ids = ids();
+    let mut lines = String::new();
+    for (domain, user) in DOMAINS.iter().flat_map(|domain| OWNERS.map(|user| (domain, user))) {
+        for (number, id) in ids.by_ref().take(SECRETS).enumerate() {
+            let line = json!({
+                "user_secret_id": id,
+                "name": name(number),
+                "data": data(),
+                "schema_id": SCHEMA,
+                "tags": tags(),
+                "user_id": user,
+                "domain_id": domain,
+            });
+            lines.push_str(&format!("{line}\n"));
+        }
+    }
+    lines
+}
+
+fn name(number: usize) -> String {
+    format!("credential {number:02}")
+}
+
+fn tags() -> Value {
+    json!({ "env": "bench", "team": "storage" })
+}
+
 /// The data of every secret: a document of about 170 bytes, 200 when sealed.
 pub(crate) fn data() -> Value {
     json!({
@@ -120,12 +152,12 @@ pub(crate) fn body(query: &str, variables: &Value) -> String {
 }
 
 /// The body of a creation.
-pub(crate) fn create(number: u32) -> String {
+pub(crate) fn create(number: usize) -> String {
     let input = json!({
-        "name": format!("credential {number:02}"),
+        "name": name(number),
         "data": data(),
-        "schemaId": "aws_access_key",
-        "tags": { "env": "bench", "team": "storage" },
+        "schemaId": SCHEMA,
+        "tags": tags(),
     });
     body(CREATE, &json!({ "input": input }))
 }

@@ -35,6 +35,7 @@ pub(crate) struct Service {
     binary: PathBuf,
     module: PathBuf,
     dir: PathBuf,
+    variant: Variant,
 }
 
 impl Service {
@@ -51,12 +52,10 @@ impl Service {
         if let Some(url) = &setup.database_url {
             command.args(["--database-url", url]);
         }
-        if setup.variant == Variant::AuditOff {
-            command.env("USERSECRET_AUDIT__ENABLED", "false");
-        }
-        let process = spawn(&mut command, setup.module, &dir)?;
+        settle(&mut command, setup.module, setup.variant);
+        let process = spawn(&mut command, &dir)?;
         let (binary, module) = (setup.binary.to_owned(), setup.module.to_owned());
-        let mut service = Self { address, process, binary, module, dir };
+        let mut service = Self { address, process, binary, module, dir, variant: setup.variant };
         service.wait().await?;
         Ok(service)
     }
@@ -70,8 +69,9 @@ impl Service {
         std::fs::write(&config, format!("{written}{more}"))?;
         let mut command = Command::new(&self.binary);
         command.args(["serve", "--config"]).arg(&config).current_dir(&self.dir);
+        settle(&mut command, &self.module, self.variant);
         let begun = Instant::now();
-        self.process = spawn(&mut command, &self.module, &self.dir)?;
+        self.process = spawn(&mut command, &self.dir)?;
         self.wait().await?;
         Ok(begun.elapsed())
     }
@@ -101,6 +101,21 @@ impl Service {
                 return Err("it is not ready in time".into());
             }
             tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+
+    /// Brings `lines` in beside it.
+    pub(crate) fn import(&self, lines: &str) -> Result<(), Failure> {
+        let file = self.dir.join("secrets.jsonl");
+        std::fs::write(&file, lines)?;
+        let mut command = Command::new(&self.binary);
+        command.arg("import").arg(&file).arg("--data-dir").arg(&self.dir);
+        settle(&mut command, &self.module, self.variant);
+        let output = command.output()?;
+        if output.status.success() {
+            Ok(())
+        } else {
+            Err(format!("import: {}", String::from_utf8_lossy(&output.stderr).trim()).into())
         }
     }
 
@@ -136,12 +151,20 @@ impl Service {
     }
 }
 
-fn spawn(command: &mut Command, module: &Path, dir: &Path) -> Result<Process, Failure> {
+/// Gives a command its configuration beyond the file's.
+fn settle(command: &mut Command, module: &Path, variant: Variant) {
     command
         .env("USERSECRET_LOG__FILTER", "warn")
         .env("USERSECRET_HSM__MODULE", module)
         // The data directory says where its token is.
-        .env_remove("SOFTHSM2_CONF")
+        .env_remove("SOFTHSM2_CONF");
+    if variant == Variant::AuditOff {
+        command.env("USERSECRET_AUDIT__ENABLED", "false");
+    }
+}
+
+fn spawn(command: &mut Command, dir: &Path) -> Result<Process, Failure> {
+    command
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(File::create(dir.with_extension("log"))?);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::{
     Failure,
     cli::{Common, RunOptions},
-    dataset::Dataset,
+    dataset::{self, Dataset},
     floor::{hsm, http::HttpFloor, postgres::PostgresFloor, sqlite::SqliteFloor},
     load::{Load, Requests},
     postgres::Cluster,
@@ -56,6 +56,8 @@ impl Prepared {
             variant,
         })
         .await?;
+        // While the fence stands: without it the command would not work.
+        service.import(&dataset::lines())?;
         if let (Some(cluster), Variant::SecurityOff) = (cluster, variant) {
             cluster.drop_security(variant.tag())?;
         }

@@ -14,6 +14,7 @@ mod m0004_issuers;
 mod m0005_tags;
 mod m0006_lookup;
 mod m0007_pages;
+mod m0008_providers;
 
 /// Every migration, oldest first.
 pub struct Migrator;
@@ -28,6 +29,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0005_tags::Migration),
             Box::new(m0006_lookup::Migration),
             Box::new(m0007_pages::Migration),
+            Box::new(m0008_providers::Migration),
         ]
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     edge::BODY_LIMIT,
-    error::{Code, Error, Flaw},
+    error::{Code, Error, Flaw, wire_name},
 };
 
 /// An error as REST and gRPC tell it.
@@ -74,18 +74,6 @@ const fn operator_fault(flaw: Flaw) -> Option<&'static str> {
         Flaw::NoBoolean => Some("ERROR_OPERATOR_BOOLEAN_TYPE"),
         Flaw::Invalid | Flaw::Missing | Flaw::Type => None,
     }
-}
-
-/// `schemaId` as `schema_id`: the service names arguments as the schema does.
-fn wire_name(argument: &str) -> String {
-    let mut name = String::with_capacity(argument.len() + 2);
-    for letter in argument.chars() {
-        if letter.is_ascii_uppercase() {
-            name.push('_');
-        }
-        name.push(letter.to_ascii_lowercase());
-    }
-    name
 }
 
 #[cfg(test)]

@@ -18,6 +18,9 @@ pub enum Role {
     DomainAdmin,
     /// A system of the installation, which has no user.
     System,
+    /// Who runs the installation's commands. No token and no configuration can name it.
+    #[serde(skip)]
+    Operator,
 }
 
 impl Role {
@@ -27,6 +30,7 @@ impl Role {
             Self::User => "USER",
             Self::DomainAdmin => "DOMAIN_ADMIN",
             Self::System => "SYSTEM",
+            Self::Operator => "OPERATOR",
         }
     }
 }
@@ -64,7 +68,8 @@ pub(super) struct Identity {
     pub(super) at_home: bool,
 }
 
-/// Who is calling, and from where. Made by [`Authenticator`](super::Authenticator) alone.
+/// Who is calling, and from where. Made by [`Authenticator`](super::Authenticator), and for commands by
+/// [`Caller::operator`].
 #[derive(Debug, Clone)]
 pub struct Caller {
     pub(super) identity: Arc<Identity>,
@@ -72,12 +77,28 @@ pub struct Caller {
 }
 
 impl Caller {
+    /// Whoever runs a command of the installation, at work in `domain`; `run` is the trace of all that it does.
+    pub fn operator(domain: DomainId, run: Arc<str>) -> Self {
+        let identity = Identity {
+            domain,
+            user: None,
+            role: Role::Operator,
+            grants: Grant::ALL.to_vec(),
+            parameters: Parameters::default(),
+            reach: Arc::new(Reach::Only(Vec::new())),
+            token_id: None,
+            at_home: true,
+        };
+        let origin = Origin { trace_id: Some(run), ..Origin::default() };
+        Self { identity: Arc::new(identity), origin }
+    }
+
     /// The domain in the token.
     pub fn domain(&self) -> &DomainId {
         &self.identity.domain
     }
 
-    /// The user in the token; none for SYSTEM.
+    /// The user in the token; none for SYSTEM and the operator.
     pub fn user(&self) -> Option<&UserId> {
         self.identity.user.as_ref()
     }

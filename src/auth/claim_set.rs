@@ -137,8 +137,8 @@ fn person(claims: &Claims, user: Said<'_>, role: Said<'_>) -> Result<Who> {
         _ => return Err(refuse("the token's role is unknown")),
     };
     let user = match role {
-        Role::System => None,
         Role::User | Role::DomainAdmin => Some(user_of(user)?),
+        Role::System | Role::Operator => None,
     };
     let scope = match claims.text("scope") {
         Said::Nothing => "",

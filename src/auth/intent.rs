@@ -37,6 +37,10 @@ pub enum Verb {
     RemoveIssuer,
     /// Refuse a token from now on.
     RevokeToken,
+    /// Bring one in, as it was elsewhere.
+    Import,
+    /// Read the metadata of all of a domain's, to take it along.
+    Export,
 }
 
 /// The most characters of a name that the audit trail repeats.
@@ -89,6 +93,8 @@ impl Verb {
             Self::RegisterIssuer => "Issuer.register",
             Self::RemoveIssuer => "Issuer.remove",
             Self::RevokeToken => "Token.revoke",
+            Self::Import => "UserSecret.import",
+            Self::Export => "UserSecret.export",
         }
     }
 
@@ -103,7 +109,9 @@ impl Verb {
             | Self::GetData
             | Self::RegisterIssuer
             | Self::RemoveIssuer
-            | Self::RevokeToken => true,
+            | Self::RevokeToken
+            | Self::Import
+            | Self::Export => true,
             Self::Get
             | Self::List
             | Self::Stat
@@ -122,7 +130,8 @@ impl Verb {
             | Self::GetData
             | Self::GetDomain
             | Self::ListAuditEvents
-            | Self::ListIssuers => Grant::Read,
+            | Self::ListIssuers
+            | Self::Export => Grant::Read,
             Self::Create
             | Self::Update
             | Self::UpdateData
@@ -130,7 +139,8 @@ impl Verb {
             | Self::DeleteOfUser
             | Self::RegisterIssuer
             | Self::RemoveIssuer
-            | Self::RevokeToken => Grant::Write,
+            | Self::RevokeToken
+            | Self::Import => Grant::Write,
         }
     }
 }

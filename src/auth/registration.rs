@@ -96,7 +96,8 @@ impl Registration {
         domain: &DomainId,
         fetcher: &KeyFetcher,
     ) -> Result<Issuer, IssuerError> {
-        if self.roles.is_empty() || self.roles.contains(&Role::System) {
+        let of_people = |role: &Role| matches!(role, Role::User | Role::DomainAdmin);
+        if self.roles.is_empty() || !self.roles.iter().all(of_people) {
             return Err(IssuerError::new("", "roles", "must be some of USER and DOMAIN_ADMIN"));
         }
         let settings = IssuerSettings {

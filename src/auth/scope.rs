@@ -59,10 +59,11 @@ impl Scope {
     /// The policy, whole: who may do what to whom, and on which listener.
     pub(super) fn grant(caller: &Caller, intent: &Intent, target: Target) -> Result<Self> {
         use Listener::{Internal, Sole};
-        use Role::{DomainAdmin, System, User};
+        use Role::{DomainAdmin, Operator, System, User};
         use Verb::{
-            Create, Delete, DeleteOfUser, Get, GetData, GetDomain, List, ListAuditEvents,
-            ListIssuers, RegisterIssuer, RemoveIssuer, RevokeToken, Stat, Update, UpdateData,
+            Create, Delete, DeleteOfUser, Export, Get, GetData, GetDomain, Import, List,
+            ListAuditEvents, ListIssuers, RegisterIssuer, RemoveIssuer, RevokeToken, Stat, Update,
+            UpdateData,
         };
 
         if !caller.may(intent.verb) {
@@ -82,7 +83,8 @@ impl Scope {
                 Target::Domain { domain, owner },
                 _,
             )
-            | (System, GetData, Target::Domain { domain, owner }, Internal | Sole) => {
+            | (System, GetData, Target::Domain { domain, owner }, Internal | Sole)
+            | (Operator, Import | Export, Target::Domain { domain, owner }, _) => {
                 (within_reach(caller, domain)?, owner)
             }
             _ => return Err(Error::permission_denied()),
@@ -107,7 +109,7 @@ fn within_reach(caller: &Caller, named: Option<DomainId>) -> Result<DomainId> {
     };
     let reached = match caller.role() {
         Role::System => caller.reaches(&domain),
-        Role::User | Role::DomainAdmin => domain == *caller.domain(),
+        Role::User | Role::DomainAdmin | Role::Operator => domain == *caller.domain(),
     };
     if reached { Ok(domain) } else { Err(Error::permission_denied()) }
 }

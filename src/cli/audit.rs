@@ -4,7 +4,7 @@ use std::{fs, path::PathBuf};
 
 use serde_json::json;
 
-use super::{AuditCommand, Failure, Quiet, Source, print, runtime, with_environment};
+use super::{AuditCommand, Failure, Quiet, Source, print, runtime, say, with_environment};
 use crate::{
     audit::{self, Heads, Report},
     clock::Clock,
@@ -29,8 +29,7 @@ pub(super) fn run(command: AuditCommand) -> Result<(), Failure> {
 
 /// Says why the command fails, and with which status.
 fn fail(status: u8, why: &impl std::fmt::Display) -> Result<(), Failure> {
-    use std::io::Write as _;
-    writeln!(std::io::stderr(), "usersecret: {why}")?;
+    say(&format!("usersecret: {why}"))?;
     Err(Box::new(Quiet(status)))
 }
 

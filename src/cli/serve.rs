@@ -59,7 +59,7 @@ fn announce(config: &Config, server: &Server) -> Result<(), Failure> {
     Ok(())
 }
 
-fn start_log(log: &Log) -> Result<(), Failure> {
+pub(super) fn start_log(log: &Log) -> Result<(), Failure> {
     let filter = EnvFilter::try_new(&log.filter).map_err(|error| format!("log.filter: {error}"))?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)

@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// A domain's KEK, wrapped under the HSM's root key.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Kek {
     /// Its version within the domain.
     pub version: KekVersion,

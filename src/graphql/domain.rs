@@ -169,7 +169,7 @@ struct AuditEvent {
     at: OffsetDateTime,
     /// Who called; null for SYSTEM.
     user_id: Option<ID>,
-    /// In which role; `NONE` where nobody was known.
+    /// In which role; `OPERATOR` for a command of the installation, `NONE` where nobody was known.
     role: String,
     /// With which token, by its `jti`.
     token_id: Option<String>,

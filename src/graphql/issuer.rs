@@ -234,7 +234,7 @@ impl From<RegisteredIssuer> for Issuer {
             Role::User => Some(IssuerRole::User),
             Role::DomainAdmin => Some(IssuerRole::DomainAdmin),
             // None that can be registered may give it.
-            Role::System => None,
+            Role::System | Role::Operator => None,
         };
         Self {
             iss: registration.iss,

@@ -8,7 +8,7 @@ use crate::{
     crypto::Plaintext,
     error::{Error, Result},
     ids::{DataVersion, DomainId},
-    store::Change,
+    store::{Change, Position},
 };
 
 use super::tags::{check_depth, tags};
@@ -79,6 +79,9 @@ pub(super) struct New {
     pub(super) tags: Map<String, Value>,
     pub(super) expires_at: Option<Timestamp>,
     pub(super) idempotency: Option<(String, Vec<u8>)>,
+    pub(super) provider: Option<String>,
+    pub(super) created_at: Option<Timestamp>,
+    pub(super) position: Option<Position>,
 }
 
 pub(super) struct NewData {
@@ -100,7 +103,18 @@ impl CreateInput {
             let digest = digest::digest(&digest::SHA256, asked.to_string().as_bytes());
             (key, digest.as_ref().to_vec())
         });
-        Ok(New { name, data, schema_id, tags, expires_at, idempotency })
+        Ok(New {
+            name,
+            data,
+            schema_id,
+            tags,
+            expires_at,
+            idempotency,
+            // Only an import brings these.
+            provider: None,
+            created_at: None,
+            position: None,
+        })
     }
 }
 
@@ -132,7 +146,7 @@ fn name(text: &str) -> Result<String> {
     bounded("name", text, 255)
 }
 
-fn bounded(argument: &str, text: &str, most: usize) -> Result<String> {
+pub(super) fn bounded(argument: &str, text: &str, most: usize) -> Result<String> {
     let trimmed = text.trim();
     let length = trimmed.chars().count();
     // PostgreSQL's text cannot hold NUL; both engines store the same.
@@ -153,7 +167,7 @@ fn idempotency_key(text: String) -> Result<String> {
 }
 
 /// The end of the year 9999, UTC: what RFC 3339 can write.
-const LATEST: Timestamp = Timestamp::from_micros(253_402_300_799_999_999);
+pub(super) const LATEST: Timestamp = Timestamp::from_micros(253_402_300_799_999_999);
 
 fn future(moment: Timestamp, now: Timestamp) -> Result<Timestamp> {
     if moment > now && moment <= LATEST {

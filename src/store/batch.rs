@@ -24,6 +24,9 @@ use crate::{
 
 /// What a batch does.
 pub(super) trait Work: Send + Sync + 'static {
+    /// The most jobs that share a statement.
+    const MOST: usize = 32;
+
     /// What one request asks.
     type Job: Send + Sync + 'static;
     /// What it gets.
@@ -36,9 +39,6 @@ pub(super) trait Work: Send + Sync + 'static {
         jobs: &[Self::Job],
     ) -> impl Future<Output = Result<Vec<Self::Answer>>> + Send;
 }
-
-/// The most jobs that share a statement.
-const MAX_JOBS: usize = 32;
 
 /// The most jobs that wait.
 const MAX_WAITING: usize = 4096;
@@ -90,9 +90,9 @@ impl<W: Work> Batch<W> {
 }
 
 async fn run<W: Work>(mut lane: Lane, waiting: Arc<Mutex<mpsc::Receiver<Asked<W>>>>, work: Arc<W>) {
-    let mut asked = Vec::with_capacity(MAX_JOBS);
+    let mut asked = Vec::with_capacity(W::MOST);
     loop {
-        if waiting.lock().await.recv_many(&mut asked, MAX_JOBS).await == 0 {
+        if waiting.lock().await.recv_many(&mut asked, W::MOST).await == 0 {
             return;
         }
         let (mut jobs, mut replies) = (Vec::new(), Vec::new());

@@ -1,20 +1,19 @@
 //! Storing a new secret.
 
-use ::entity::{audit_event, user_secret, user_secret_tag, user_secret_version};
+mod sqlite;
+
+use ::entity::{user_secret, user_secret_tag};
 use sea_orm::{
-    ColumnTrait as _, ConnectionTrait, EntityTrait as _, IntoActiveModel as _, QueryFilter as _,
-    sea_query::OnConflict,
+    ColumnTrait as _, QueryFilter as _,
     sqlx::{self, Row as _},
 };
 use serde_json::{Map, Value};
 
 use super::{
-    Store, UserSecret,
+    Position, Store, UserSecret,
     batch::{Lane, Work},
-    change::{search_text, version_row},
-    domain::is_stored,
+    change::search_text,
     find::place,
-    tags::insert_tags,
     user_secret::select_in,
 };
 use crate::{
@@ -24,7 +23,7 @@ use crate::{
     crypto::{Envelope, Kek},
     database::{Engine, failed, failed_raw},
     error::{Error, Result},
-    ids::{DataVersion, DomainId, UserId, UserSecretId},
+    ids::{DomainId, UserId, UserSecretId},
 };
 
 /// A secret to be created.
@@ -38,12 +37,18 @@ pub struct NewRow {
     pub name: String,
     /// The kind of credential.
     pub schema_id: Option<String>,
+    /// The provider of the schema.
+    pub provider: Option<String>,
     /// Its tags.
     pub tags: Map<String, Value>,
     /// When its data ceases to be revealed.
     pub expires_at: Option<Timestamp>,
     /// The caller's name for this creation, and the digest of what it asked for.
     pub idempotency: Option<(String, Vec<u8>)>,
+    /// When it was created; now, unless it comes from elsewhere.
+    pub created_at: Option<Timestamp>,
+    /// Its place in the order of insertion; the next one, unless it was taken before.
+    pub position: Option<Position>,
     /// Version 1 of its data.
     pub envelope: Envelope,
     /// The KEK that it is sealed under.
@@ -63,23 +68,29 @@ pub enum Inserted {
 impl Store {
     /// Stores a new secret.
     pub async fn insert(&self, scope: &Scope, new: NewRow) -> Result<Inserted> {
-        let now = self.now().as_micros();
+        let created_at = new.created_at.unwrap_or_else(|| self.now()).as_micros();
+        let Position(position) = new.position.unwrap_or_else(|| self.next_position());
         let (key, digest) = new.idempotency.unzip();
         let row = user_secret::Model {
             domain_id: scope.domain().to_string(),
             user_secret_id: new.id.to_string(),
             user_id: new.user_id.to_string(),
-            search_text: search_text(&new.id, &new.name, new.schema_id.as_deref(), None),
+            search_text: search_text(
+                &new.id,
+                &new.name,
+                new.schema_id.as_deref(),
+                new.provider.as_deref(),
+            ),
             name: new.name,
             schema_id: new.schema_id,
-            provider: None,
+            provider: new.provider,
             tags: Value::Object(new.tags),
             version: 1,
             revision: 1,
             expires_at: new.expires_at.map(Timestamp::as_micros),
-            created_at: now,
-            updated_at: now,
-            position: self.next_position(),
+            created_at,
+            updated_at: created_at,
+            position,
             idempotency_key: key,
             idempotency_digest: digest,
         };
@@ -146,12 +157,15 @@ pub(super) enum Fate {
 }
 
 impl Work for Create {
+    /// Imports have hundreds at hand, and each shares the commit.
+    const MOST: usize = 256;
+
     type Job = Newcomer;
     type Answer = Fate;
 
     async fn run(&self, lane: &mut Lane, jobs: &[Newcomer]) -> Result<Vec<Fate>> {
         let fates = match lane.database.engine() {
-            Engine::Sqlite { .. } => one_transaction(lane, jobs).await,
+            Engine::Sqlite { .. } => sqlite::one_transaction(lane, jobs).await,
             Engine::Postgres(_) => one_statement(lane, jobs).await,
         };
         // Without an answer the events may be there or not.
@@ -171,7 +185,7 @@ async fn one_statement(lane: &mut Lane, jobs: &[Newcomer]) -> Result<Vec<Fate>> 
         "SELECT c.place, c.outcome, CASE WHEN c.outcome = 'created' AND ($18::text[])[c.place] IS NOT NULL
             THEN usersecret_tag(($1::text[])[c.place], ($2::text[])[c.place], ($18::text[])[c.place]::jsonb) END
         FROM usersecret_create($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16,
-            $17, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31) c",
+            $17, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32) c",
     )
     .bind(column(jobs, |job| job.domain.as_str()))
     .bind(column(jobs, |job| job.id.as_str()))
@@ -191,7 +205,8 @@ async fn one_statement(lane: &mut Lane, jobs: &[Newcomer]) -> Result<Vec<Fate>> 
     .bind(column(jobs, |job| &job.envelope.dek()[..]))
     .bind(column(jobs, |job| job.envelope.document()))
     .bind(column(jobs, |job| tags_as_json(&job.row)));
-    let rows = lane.rows(events.bind(call)).await?;
+    let providers = column(jobs, |job| job.row.provider.as_deref());
+    let rows = lane.rows(events.bind(call).bind(providers)).await?;
     let mut fates: Vec<Option<Fate>> = jobs.iter().map(|_| None).collect();
     for row in rows {
         let fate =
@@ -211,42 +226,4 @@ async fn one_statement(lane: &mut Lane, jobs: &[Newcomer]) -> Result<Vec<Fate>> 
 fn tags_as_json(row: &user_secret::Model) -> Option<String> {
     let rows = user_secret_tag::rows(row);
     (!rows.is_empty()).then(|| serde_json::to_string(&rows).unwrap_or_default())
-}
-
-async fn one_transaction(lane: &Lane, jobs: &[Newcomer]) -> Result<Vec<Fate>> {
-    let transaction = lane.database.begin_write().await?;
-    let mut fates = Vec::with_capacity(jobs.len());
-    for job in jobs {
-        fates.push(insert(&transaction, job).await?);
-    }
-    transaction.commit().await.map_err(failed)?;
-    Ok(fates)
-}
-
-async fn insert(transaction: &impl ConnectionTrait, job: &Newcomer) -> Result<Fate> {
-    if !is_stored(transaction, &job.domain, &job.kek).await? {
-        return Ok(Fate::StaleKek);
-    }
-    let inserted = user_secret::Entity::insert(job.row.clone().into_active_model())
-        .on_conflict(OnConflict::new().do_nothing().to_owned())
-        .exec_without_returning(transaction)
-        .await
-        .map_err(failed)?;
-    if inserted == 0 {
-        return Ok(Fate::Taken);
-    }
-    let version =
-        version_row(&job.domain, &job.id, DataVersion(1), &job.envelope, job.row.created_at);
-    user_secret_version::Entity::insert(version)
-        .exec_without_returning(transaction)
-        .await
-        .map_err(failed)?;
-    insert_tags(transaction, &job.row).await?;
-    if let Some(event) = &job.event {
-        audit_event::Entity::insert(event.row().clone().into_active_model())
-            .exec_without_returning(transaction)
-            .await
-            .map_err(failed)?;
-    }
-    Ok(Fate::Created)
 }

@@ -1,5 +1,7 @@
 //! Domains and their KEKs.
 
+use std::sync::Arc;
+
 use ::entity::{domain, kek};
 use sea_orm::{
     ActiveValue::Set, ColumnTrait as _, ConnectionTrait, EntityTrait as _, PaginatorTrait as _,
@@ -16,11 +18,31 @@ use crate::{
 };
 
 impl Store {
-    /// The KEK that new data of the domain is sealed under; none before its first secret.
-    pub async fn active_kek(&self, scope: &Scope) -> Result<Option<Kek>> {
-        if let Some(kek) = self.keks.get(scope.domain()) {
-            return Ok(Some(kek));
+    /// The KEK that new data of the domain is sealed under: before its first secret, what `make` makes.
+    ///
+    /// Of many who ask at once one looks for it and makes it; the others find what it leaves.
+    pub async fn active_kek(
+        &self,
+        scope: &Scope,
+        make: impl AsyncFnOnce() -> Result<Kek>,
+    ) -> Result<Kek> {
+        let domain = scope.domain();
+        if let Some(kek) = self.keks.get(domain) {
+            return Ok(kek);
         }
+        let turn = self.kek_turns.get_with_by_ref(domain, Arc::default);
+        let _turn = turn.lock().await;
+        if let Some(kek) = self.keks.get(domain) {
+            return Ok(kek);
+        }
+        if let Some(kek) = self.stored_kek(scope).await? {
+            return Ok(kek);
+        }
+        self.insert_first_kek(scope, make().await?).await?;
+        self.stored_kek(scope).await?.ok_or_else(|| Error::internal("a stored KEK is gone"))
+    }
+
+    async fn stored_kek(&self, scope: &Scope) -> Result<Option<Kek>> {
         let transaction = self.database.begin_read(scope.domain()).await?;
         #[expect(clippy::disallowed_methods, reason = "the domain is the scope's")]
         let row = kek::Entity::find()
@@ -40,10 +62,8 @@ impl Store {
         Ok(kek)
     }
 
-    /// Stores the domain's first KEK and returns the one that holds.
-    ///
-    /// Of two replicas that race, one stores its own; both go on with that one.
-    pub async fn insert_first_kek(&self, scope: &Scope, kek: Kek) -> Result<Kek> {
+    /// Stores the domain's first KEK. Of two replicas that race, one stores its own; both go on with that one.
+    async fn insert_first_kek(&self, scope: &Scope, kek: Kek) -> Result<()> {
         let created_at = self.now().as_micros();
         let domain_row = domain::ActiveModel {
             domain_id: Set(scope.domain().to_string()),
@@ -56,15 +76,15 @@ impl Store {
             binding: Set(kek.binding),
             created_at: Set(created_at),
         };
-        let event = scope.event().doing("Domain.create_key");
-        self.change(scope, &event, |transaction| {
+        let event = self.trail.stamp(&scope.event().doing("Domain.create_key"), "ok");
+        self.change_many(scope, |transaction| {
             Box::pin(async move {
                 domain::Entity::insert(domain_row)
                     .on_conflict(keep_first(domain::Column::DomainId))
                     .exec_without_returning(transaction)
                     .await
                     .map_err(failed)?;
-                kek::Entity::insert(kek_row)
+                let stored = kek::Entity::insert(kek_row)
                     .on_conflict(
                         OnConflict::columns([kek::Column::DomainId, kek::Column::Version])
                             .do_nothing()
@@ -72,11 +92,11 @@ impl Store {
                     )
                     .exec_without_returning(transaction)
                     .await
-                    .map_err(failed)
+                    .map_err(failed)?;
+                Ok(((), event.filter(|_| stored > 0).into_iter().collect()))
             })
         })
-        .await?;
-        self.active_kek(scope).await?.ok_or_else(|| Error::internal("a stored KEK is gone"))
+        .await
     }
 }
 

@@ -10,12 +10,12 @@ use crate::{database::failed, error::Result};
 /// How many rows one statement writes.
 const ROWS_AT_ONCE: usize = 500;
 
-/// Writes the rows of the tags of `secret`, which has none.
-pub(super) async fn insert_tags(
+/// Writes the rows of the tags of `secrets`, which have none.
+pub(super) async fn insert_tags<'s>(
     transaction: &impl ConnectionTrait,
-    secret: &user_secret::Model,
+    secrets: impl IntoIterator<Item = &'s user_secret::Model>,
 ) -> Result<()> {
-    let rows = user_secret_tag::rows(secret);
+    let rows: Vec<_> = secrets.into_iter().flat_map(user_secret_tag::rows).collect();
     for some in rows.chunks(ROWS_AT_ONCE) {
         let some = some.iter().map(|row| row.clone().into_active_model());
         user_secret_tag::Entity::insert_many(some)
@@ -39,5 +39,5 @@ pub(super) async fn replace_tags(
         .exec(transaction)
         .await
         .map_err(failed)?;
-    insert_tags(transaction, secret).await
+    insert_tags(transaction, [secret]).await
 }

@@ -1,16 +1,12 @@
 //! Conditions: chance against a reference, on either database.
 
-use std::sync::{
-    Arc, Mutex,
-    atomic::{AtomicU64, Ordering},
-};
+use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use usersecret::{
     app::Seams,
     clock::{Clock, Timestamp},
-    ids::IdSource,
 };
 
 use crate::{
@@ -27,27 +23,18 @@ fn ids(answer: &Answer) -> Vec<String> {
     nodes.iter().map(|node| node["userSecretId"].as_str().unwrap().to_owned()).collect()
 }
 
-/// A service in which secrets get the ids and the times that they are told to.
+/// A service that is told what time it is.
 pub struct Told {
     app: TestApp,
-    id: Arc<AtomicU64>,
     now: Arc<Mutex<Timestamp>>,
 }
 
 impl Told {
     pub async fn start() -> Self {
-        let (id, now) =
-            (Arc::new(AtomicU64::new(0)), Arc::new(Mutex::new(Timestamp::from_micros(0))));
-        let (next, present) = (Arc::clone(&id), Arc::clone(&now));
-        let draw = move || {
-            let [_, _, bits @ ..] = next.load(Ordering::Relaxed).to_be_bytes();
-            bits
-        };
-        let seams = Seams {
-            ids: IdSource::from_fn(draw),
-            clock: Clock::from_fn(move || *present.lock().unwrap()),
-        };
-        Self { app: TestApp::with_seams(seams).await, id, now }
+        let now = Arc::new(Mutex::new(Timestamp::from_micros(0)));
+        let present = Arc::clone(&now);
+        let clock = Clock::from_fn(move || *present.lock().unwrap());
+        Self { app: TestApp::with_seams(Seams { clock, ..Seams::default() }).await, now }
     }
 
     fn is(&self, moment: &str) {
@@ -61,24 +48,28 @@ impl Told {
         self.app.with_token(Some(self.app.sign(&claims)))
     }
 
-    pub async fn create_all(&self, client: &Client, rows: &[Row]) {
-        for (n, row) in rows.iter().enumerate() {
-            self.is(&row.created_at);
+    /// Brings `rows` in as ann's in acme.
+    pub async fn import(&self, rows: &[Row]) {
+        let line = |(n, row): (usize, &Row)| {
             // Some get their name, or their tags, later.
-            let name = if n % 3 == 0 { json!("before") } else { json!(row.name) };
-            let tags = if n % 4 == 0 { json!({ "a": "a", "env": "b" }) } else { row.tags.clone() };
-            let input = json!({ "name": name, "data": { "a": 1 }, "tags": tags, "schemaId": row.schema_id });
-            self.create(client, &row.id, input).await;
+            let name = if n.is_multiple_of(3) { "before" } else { &row.name };
+            let tags = if n.is_multiple_of(4) {
+                json!({ "a": "a", "env": "b" })
+            } else {
+                row.tags.clone()
+            };
+            json!({
+                "user_secret_id": row.id, "domain_id": "acme", "user_id": "ann", "name": name,
+                "data": { "a": 1 }, "tags": tags, "schema_id": row.schema_id, "created_at": row.created_at,
+            })
+        };
+        self.app.import_all(&rows.iter().enumerate().map(line).collect::<Vec<_>>()).await;
+        let client = self.caller("acme", "ann");
+        for row in rows {
+            self.is(&row.created_at);
             let change = json!({ "userSecretId": row.id, "name": row.name, "tags": row.tags });
             assert_eq!(client.update(change).await.code(), "OK");
         }
-    }
-
-    async fn create(&self, client: &Client, id: &str, input: Value) {
-        let digits = id.strip_prefix("user-secret-").unwrap();
-        self.id.store(u64::from_str_radix(digits, 16).unwrap(), Ordering::Relaxed);
-        let created = client.create_with(input).await;
-        assert_eq!(created.at("/data/createUserSecret/userSecret/userSecretId"), id);
     }
 }
 
@@ -92,7 +83,7 @@ async fn chance_finds_no_difference_to_the_reference() {
     let told = Told::start().await;
     let client = told.caller("acme", "ann");
     let rows: Vec<Row> = draw_rows();
-    told.create_all(&client, &rows).await;
+    told.import(&rows).await;
     let now = "2024-03-15T10:20:30.123456Z";
     told.is(now);
     let (mut found, mut empty) = (0, 0);

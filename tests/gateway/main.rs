@@ -36,3 +36,4 @@ mod registered;
 mod swap;
 mod tls;
 mod tokens;
+mod transfer;

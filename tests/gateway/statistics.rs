@@ -34,7 +34,7 @@ async fn chance_finds_no_difference_to_the_reference() {
     let told = Told::start().await;
     let client = told.caller("acme", "ann");
     let rows = draw_rows();
-    told.create_all(&client, &rows).await;
+    told.import(&rows).await;
     let documents: Vec<Value> = rows.iter().map(document).collect();
     let mut answered = 0;
     for (n, stages) in draw_pipelines(queries() / 4).into_iter().enumerate() {

@@ -14,11 +14,13 @@ use std::{
 use jsonwebtoken::{Algorithm, EncodingKey, Header, jwk::Jwk};
 use sea_orm::{ConnectOptions, ConnectionTrait as _, Database, DatabaseConnection, Statement};
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 use usersecret::{
-    app::{App, Seams, StartError},
+    app::{App, Core, Seams, StartError},
     config::Config,
     hsm::{self, Hsm, Pin, Profile, Settings},
     server::{Certificates, Server},
+    transfer::{self, Import, Tally},
 };
 
 pub const ISS: &str = "https://idp.test";
@@ -202,6 +204,32 @@ impl TestApp {
     /// Begins the end: what asks for its health learns of it.
     pub async fn retire(&self) {
         self.app.retire().await;
+    }
+
+    /// Brings `lines` in beside the service, as `usersecret import` does.
+    pub async fn import(&self, lines: &[Value]) -> Tally {
+        let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+        let core = Core::build(&self.config, engine(), Seams::default()).await.unwrap();
+        let import = Import {
+            service: core.secrets.clone(),
+            run: transfer::new_run().unwrap(),
+            first: 1,
+            line_bytes: self.config.limits.body_bytes,
+            in_flight: 64,
+            stop: CancellationToken::new(),
+        };
+        let input = std::io::Cursor::new(text.into_bytes());
+        let (tally, readable) = import.run(input, |_| {}).await;
+        readable.unwrap();
+        drop(import);
+        core.drain().await;
+        tally
+    }
+
+    /// Brings `lines` in, all of them.
+    pub async fn import_all(&self, lines: &[Value]) {
+        let stored = u64::try_from(lines.len()).unwrap();
+        assert_eq!(self.import(lines).await, Tally { stored, ..Tally::default() });
     }
 
     /// Ends the service as SIGTERM does.

@@ -21,6 +21,7 @@ mod cancel;
 mod dev;
 mod fence;
 mod grants;
+mod import;
 mod lists;
 mod locks;
 mod outage;

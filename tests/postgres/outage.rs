@@ -26,10 +26,10 @@ use crate::{
 
 const CLUSTER: &str = "outage";
 
-const QUICK: &str = "[audit]\nseal_interval_ms = 20\nbeat_interval_ms = 50\nsilence_ms = 300\n";
+pub const QUICK: &str = "[audit]\nseal_interval_ms = 20\nbeat_interval_ms = 50\nsilence_ms = 300\n";
 
 /// Stops the cluster that was broken, also when the test fails.
-struct Stop(&'static str);
+pub struct Stop(pub &'static str);
 
 impl Drop for Stop {
     fn drop(&mut self) {

@@ -12,7 +12,7 @@ use crate::{
 
 /// Ids of each kind: with three kinds and a malformed one the audit trail still tells all refusals of
 /// a second apart.
-const IDS: u32 = 64;
+const IDS: usize = 64;
 
 /// Ids, and the tokens of those who ask for them.
 pub(super) struct People {

@@ -1,24 +1,13 @@
 //! What the original answers, or should: `tests/golden/original.json`, over both faces.
 
-use std::{
-    collections::HashMap,
-    fs,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicI64, Ordering},
-    },
-};
+use std::{collections::HashMap, fs};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as B64};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, jwk::Jwk};
 use serde_json::{Value, json};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use tonic::Code;
-use usersecret::{
-    app::Seams,
-    clock::{Clock, Timestamp},
-    ids::IdSource,
-};
+use usersecret::app::Seams;
 
 use super::{
     kit::{Grpc, Rest, Told},
@@ -31,20 +20,6 @@ struct Original {
     app: TestApp,
     keys: HashMap<String, EncodingKey>,
     golden: Value,
-}
-
-/// The clock that a test sets; zero: the machine's.
-#[derive(Clone, Default)]
-struct Hand(Arc<AtomicI64>);
-
-impl Hand {
-    fn clock(&self) -> Clock {
-        let (hand, system) = (self.clone(), Clock::system());
-        Clock::from_fn(move || match hand.0.load(Ordering::SeqCst) {
-            0 => system.now(),
-            micros => Timestamp::from_micros(micros),
-        })
-    }
 }
 
 impl Original {
@@ -72,56 +47,12 @@ impl Original {
             );
             keys.insert(domain, key);
         }
-        let (hand, next) = (Hand::default(), Arc::new(Mutex::new(None)));
-        let drawn = Arc::clone(&next);
-        let random = IdSource::random();
-        let seams = Seams {
-            clock: hand.clock(),
-            ids: IdSource::from_fn(move || {
-                let drawn = drawn.lock().unwrap().take();
-                drawn.unwrap_or_else(|| bytes(random.user_secret_id().as_str()))
-            }),
-        };
-        let original = Self { app: TestApp::with(seams, &toml).await, keys, golden };
-        original.load(&hand, &next).await;
+        let original = Self { app: TestApp::with(Seams::default(), &toml).await, keys, golden };
+        original.app.import_all(original.golden["secrets"].as_array().unwrap()).await;
+        let save =
+            TABLES.map(|table| format!("CREATE TABLE saved_{table} AS SELECT * FROM {table}"));
+        original.app.sql(&save).await;
         original
-    }
-
-    /// Brings in the data set, through the front door where there is one.
-    async fn load(&self, hand: &Hand, next: &Mutex<Option<[u8; 6]>>) {
-        let mut statements = Vec::new();
-        for (position, secret) in self.golden["secrets"].as_array().unwrap().iter().enumerate() {
-            let text = |key: &str| secret[key].as_str().unwrap();
-            let created = OffsetDateTime::parse(text("created_at"), &Rfc3339).unwrap();
-            hand.0.store(Timestamp::from(created).as_micros(), Ordering::SeqCst);
-            *next.lock().unwrap() = Some(bytes(text("user_secret_id")));
-            let (domain, user) = (text("domain_id"), text("user_id"));
-            let mut input = json!({ "name": secret["name"], "data": secret["data"] });
-            for (key, argument) in [("schema_id", "schemaId"), ("tags", "tags")] {
-                if let Some(value) = secret.get(key) {
-                    input[argument] = value.clone();
-                }
-            }
-            let created = self.app.caller(domain, user, "USER").create_with(input).await;
-            assert_eq!(
-                created.at("/data/createUserSecret/userSecret/userSecretId"),
-                &secret["user_secret_id"]
-            );
-            let provider = secret["provider"].as_str();
-            let provider = provider.map_or("NULL".to_owned(), |name| format!("'{name}'"));
-            // Only an import brings a provider.
-            statements.push(format!(
-                "UPDATE user_secrets SET position = {position}, provider = {provider},
-                    search_text = search_text || ' ' || coalesce({provider}, '')
-                 WHERE domain_id = '{domain}' AND user_secret_id = '{}'",
-                text("user_secret_id")
-            ));
-        }
-        hand.0.store(0, Ordering::SeqCst);
-        for table in TABLES {
-            statements.push(format!("CREATE TABLE saved_{table} AS SELECT * FROM {table}"));
-        }
-        self.app.sql(&statements).await;
     }
 
     /// Makes everything as it was.
@@ -194,11 +125,6 @@ impl Original {
 
 /// What a case may change, in the order in which it is filled.
 const TABLES: [&str; 3] = ["user_secrets", "user_secret_versions", "user_secret_tags"];
-
-fn bytes(id: &str) -> [u8; 6] {
-    let number = u64::from_str_radix(id.strip_prefix("user-secret-").unwrap(), 16).unwrap();
-    number.to_be_bytes()[2..].try_into().unwrap()
-}
 
 /// Whether `told` is what the `step` expects; what differs is named.
 fn compare(step: &Value, told: &Told) -> Result<(), String> {

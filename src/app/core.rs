@@ -1,0 +1,81 @@
+//! What is behind every face and every command: the database, the HSM, the audit trail, the service of secrets.
+
+use tokio::{sync::watch, task::JoinSet};
+
+use super::{Seams, StartError};
+use crate::{
+    audit::{Sealer, Trail},
+    auth::Gate,
+    clock::Clock,
+    config::Config,
+    crypto::Keyring,
+    database::Database,
+    hsm::Hsm,
+    service::{DataLimits, UserSecretService},
+    store::Store,
+};
+
+/// A writer of the trail with all that it takes to work on secrets.
+pub struct Core {
+    /// The verbs on user secrets.
+    pub secrets: UserSecretService,
+    pub(super) gate: Gate,
+    pub(super) store: Store,
+    pub(super) trail: Trail,
+    pub(super) clock: Clock,
+    pub(super) database: Database,
+    pub(super) hsm: Hsm,
+    /// The sealer, which at its end seals what is left and takes its leave, and what follows other replicas.
+    pub(super) background: JoinSet<()>,
+    pub(super) stop: watch::Sender<bool>,
+}
+
+impl Core {
+    /// Wires it on an engine that has passed its self-test.
+    pub async fn build(config: &Config, hsm: Hsm, seams: Seams) -> Result<Self, StartError> {
+        let Seams { clock, ids } = seams;
+        let database = Database::connect(&config.database.settings()?).await?;
+        if !database.is_current().await? {
+            return Err(StartError::NotMigrated);
+        }
+        let trail = Trail::new(clock.clone(), config.audit.enabled, config.audit.backlog)?;
+        let rhythm = config.audit.settings();
+        let sealer = Sealer::start(trail.clone(), database.clone(), hsm.clone(), rhythm).await?;
+        let (stop, stopped) = watch::channel(false);
+        let mut background = JoinSet::new();
+        background.spawn(sealer.run(stopped));
+        let waiting = config.limits.waiting_lists;
+        let store = Store::new(database.clone(), clock.clone(), trail.clone(), waiting);
+        let limits = DataLimits {
+            data_bytes: config.limits.data_bytes,
+            tags_bytes: config.limits.tags_bytes,
+            data_versions: config.limits.data_versions,
+        };
+        let (gate, keyring) = (Gate::new(trail.clone()), Keyring::new(hsm.clone()));
+        let secrets = UserSecretService::new(
+            gate.clone(),
+            store.clone(),
+            keyring,
+            clock.clone(),
+            ids,
+            limits,
+        );
+        Ok(Self { secrets, gate, store, trail, clock, database, hsm, background, stop })
+    }
+
+    /// Waits for transactions under way, for the seal over their events, then for the HSM's workers.
+    pub async fn drain(self) {
+        let Self { secrets, store, database, hsm, background, stop, .. } = self;
+        drop((secrets, store));
+        database.drain().await;
+        let _ = stop.send(true);
+        background.join_all().await;
+        // Joining blocks, so it has a thread of its own, which the caller's deadline need not wait for.
+        let (done, stopped) = tokio::sync::oneshot::channel();
+        std::thread::spawn(move || {
+            hsm.stop();
+            let _ = done.send(());
+        });
+        let _ = stopped.await;
+    }
+}

@@ -1,0 +1,45 @@
+//! A new secret, sealed and stored.
+
+use super::{UserSecretService, input::New};
+use crate::{
+    auth::Scope,
+    crypto::{Aad, Kek},
+    error::Result,
+    ids::{DataVersion, KekVersion, UserId, UserSecretId},
+    store::{Inserted, NewRow},
+};
+
+impl UserSecretService {
+    /// Seals `new` as version 1 of secret `id` of `owner`, and stores it unless the id is taken.
+    pub(super) async fn insert(
+        &self,
+        scope: &Scope,
+        owner: &UserId,
+        id: UserSecretId,
+        new: &New,
+    ) -> Result<Inserted> {
+        let aad = Aad::for_record(scope, owner, &id, DataVersion(1))?;
+        let kek = self.kek(scope).await?;
+        let row = NewRow {
+            id,
+            user_id: owner.clone(),
+            name: new.name.clone(),
+            schema_id: new.schema_id.clone(),
+            provider: new.provider.clone(),
+            tags: new.tags.clone(),
+            expires_at: new.expires_at,
+            idempotency: new.idempotency.clone(),
+            created_at: new.created_at,
+            position: new.position,
+            envelope: self.keyring.seal(&aad, &kek, &new.data).await?,
+            kek,
+        };
+        self.store.insert(scope, row).await
+    }
+
+    /// The domain's active KEK, made when there is none yet.
+    pub(super) async fn kek(&self, scope: &Scope) -> Result<Kek> {
+        let first = async || self.keyring.generate_kek(scope, KekVersion(1)).await;
+        self.store.active_kek(scope, first).await
+    }
+}
