@@ -1,6 +1,6 @@
 //! On SQLite: a statement for each table, whatever the number of secrets.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, hash_map::Entry};
 
 use ::entity::{audit_event, user_secret, user_secret_version};
 use sea_orm::{
@@ -22,8 +22,8 @@ pub(super) async fn one_transaction(lane: &Lane, jobs: &[Newcomer]) -> Result<Ve
     let mut keks = HashMap::new();
     for job in jobs {
         let kek = (&job.domain, &job.kek);
-        if !keks.contains_key(&kek) {
-            keks.insert(kek, is_stored(&transaction, &job.domain, &job.kek).await?);
+        if let Entry::Vacant(unknown) = keks.entry(kek) {
+            unknown.insert(is_stored(&transaction, &job.domain, &job.kek).await?);
         }
     }
     let is_fresh = |job: &Newcomer| keks.get(&(&job.domain, &job.kek)).is_some_and(|held| *held);
