@@ -165,7 +165,7 @@ async fn a_domain_sees_and_changes_its_own_issuers_alone() {
     assert_eq!(viewer(&new.client(&app, boss)).await.code(), "UNAUTHENTICATED");
 
     // The trail names the issuer and never a key.
-    let trail = "{ domain(domainId: \"acme\") { auditEvents(filter: {operation: \"Issuer.register\"}) { nodes { target userSecretId outcome } } } }";
+    let trail = "{ domain(domainId: \"acme\") { auditEvents(filter: {operation: \"Issuer.register\", outcome: \"ok\"}) { nodes { target userSecretId outcome } } } }";
     let trail = system.gql(trail, json!({})).await;
     assert_eq!(
         trail.at("/data/domain/auditEvents/nodes/0"),

@@ -142,7 +142,7 @@ async fn a_bad_line_is_named_and_loses_nothing_else() {
         (with("tags", json!({ "$a": CANARY })), "tags: a key must not begin with $ or contain NUL"),
         (
             with("tags", json!({ "a": long(16_384) })),
-            "tags: limits.tags_bytes: must take 16384 bytes or less as JSON",
+            "tags: limits.tags_bytes: must take 16384 bytes or less as JSON, with every digit of its numbers",
         ),
         (with("user_id", json!("a\u{7}")), user),
         (with("user_id", long(256)), user),

@@ -70,8 +70,7 @@ async fn a_killed_import_is_run_again() {
     // What the killed one left is sealed by the service beside it.
     eventually("its last events are sealed", async || {
         let report = verify(&app.config, &Heads::new(), LATER).await;
-        assert_eq!(report.findings, []);
-        report.left == 0
+        report.findings.is_empty() && report.left == 0
     })
     .await;
 }
