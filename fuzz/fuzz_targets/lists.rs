@@ -55,6 +55,7 @@ fuzz_target!(|drawn: Drawn| {
         sort,
         window: Window::Numbered { start: 1, limit: 20 },
         with_total: false,
+        with_cursors: false,
     };
     for dialect in [Dialect::Sqlite, Dialect::Postgres] {
         let context = Context { dialect, now: Timestamp::from_micros(1_710_000_000_000_000) };
