@@ -16,7 +16,7 @@ async fn counted(database: &TestDatabase, outcome: &str) -> (i64, usize) {
 #[tokio::test]
 async fn a_thousand_refusals_are_few_rows_and_all_counted() {
     // So seldom that all fall into a few intervals, however slow the machine is.
-    let app = TestApp::with(Seams::default(), "[audit]\nseal_interval_ms = 2000\n").await;
+    let app = TestApp::with(Seams::default(), "[audit]\nseal_interval_ms = 10000\n").await;
     let requests = reqwest::Client::new();
     for n in 0..20 {
         // Two domains' systems, each with four tokens.
