@@ -135,7 +135,7 @@ async fn bad_pages_are_refused() {
 async fn what_takes_too_long_is_given_up() {
     let dir = tempfile::tempdir().unwrap();
     let mut database = TestDatabase::create(dir.path()).await;
-    database.toml += "statement_timeout_ms = 200\n";
+    database.toml += "statement_timeout_ms = 500\n";
     let app = TestApp::on(dir, database, Seams::default(), "").await;
     let ann = app.user("ann");
     let id = ann.create("a").await;
@@ -148,9 +148,9 @@ async fn what_takes_too_long_is_given_up() {
             SELECT domain_id, user_secret_id || n, {columns} FROM user_secrets, numbers"
     );
     app.sql(&[more]).await;
-    let slow = json!({ "key": "name", "operator": "REGEX", "value": "(x|y|z)+q[^b]{1,9}$" });
-    let query = json!({ "filter": vec![json!({ "key": "name", "operator": "EXISTS", "value": true })],
-        "filterOr": vec![slow; 50] });
+    // None like another, or PostgreSQL tries it once.
+    let slow = |n: u32| json!({ "key": "name", "operator": "REGEX", "value": format!("(x|y|z)+{n}[^b]{{1,9}}$") });
+    let query = json!({ "filterOr": (0..50).map(slow).collect::<Vec<_>>() });
     let list = "query($q: QueryInput) { userSecrets(query: $q) { totalCount } }";
     let answer = ann.gql(list, json!({ "q": query })).await;
     assert_eq!(answer.code(), "UNAVAILABLE", "{}", answer.text);
