@@ -33,7 +33,7 @@ tenants: install-bench ## Looks at what grows with the number of tenants, up to 
 	cargo build --release --locked
 	cargo run --release --locked -p bench -- tenants $(ARGS)
 
-rows: install-bench ## Looks at what grows with the number of secrets, up to 5 million, about an hour and 20 GB of disk; ARGS="--sizes 10000,100000" adds options
+rows: install-bench ## Looks at what grows with the number of secrets, up to 5 million, about an hour; ARGS="--sizes 10000,100000" adds options
 	cargo build --release --locked
 	cargo run --release --locked -p bench -- rows $(ARGS)
 
