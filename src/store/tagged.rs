@@ -26,10 +26,12 @@ pub(super) fn page_of(
     if dialect == Dialect::Sqlite {
         return all_of(tagged, scope, matching);
     }
-    let secret = || Alias::new("secret");
     let mut one = Query::select();
     // With a limit it stays a look-up of its own.
-    one.column(Asterisk).from_as(user_secret::Entity, secret()).cond_where(same("secret")).limit(1);
+    one.column(Asterisk)
+        .from_as(user_secret::Entity, Alias::new("secret"))
+        .cond_where(same("secret"))
+        .limit(1);
     let mut matching = rows_of(tagged, scope, matching);
     QuerySelect::query(&mut matching).join_lateral(
         JoinType::InnerJoin,
