@@ -90,7 +90,10 @@ async fn a_stopped_import_says_where_to_go_on() {
         eventually("the lines are stored", async || count(&app).await == stored).await;
         let killed = Command::new("kill").args(["-s", signal, &running.id().to_string()]).status();
         assert!(killed.unwrap().success());
+        // Without this it would see its input end, perhaps before the signal.
+        let open = running.stdin.take();
         let said = Said::of(running.wait_with_output().unwrap());
+        drop(open);
         let next = format!("stopped: go on with --from-line {}", stored + 1);
         said.is(1, &["300 stored, 0 there already, 0 bad", &next]);
     }
