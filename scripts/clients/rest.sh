@@ -55,7 +55,8 @@ for place in secret/v1/user-secret secret/user-secret; do
 done
 has '"openapi":"3.1.0"' "$(ask 200 "$http/openapi.json")"
 is '{"detail":"Not Found"}' "$(ask 404 "$http/nowhere")"
-headers=$(ask 401 --http2-prior-knowledge --dump-header - --output /dev/null --json '{}' "$http/secret/user-secret/list")
+# Without a body: who is refused may get the answer before it is sent, and curl before 8 then takes the whole for an error.
+headers=$(ask 401 --http2-prior-knowledge --dump-header - --output /dev/null --request POST "$http/secret/user-secret/list")
 has 'HTTP/2 401' "$headers"
 has 'www-authenticate: Bearer' "$headers"
 has 'x-trace-id: ' "$headers"
