@@ -19,7 +19,7 @@ const MAX_LEN: usize = 256;
 /// The most bytes of a pattern that is written out.
 const MAX_WRITTEN: usize = 32 * 1024;
 
-/// The most that a pattern costs. Of two thousand that were drawn with this much none took PostgreSQL 17 half a
+/// The most that a pattern costs. Of some 1,300 that were drawn within this none took PostgreSQL half a
 /// second to compile, and it could compile all of them.
 const MAX_COST: usize = 256;
 
