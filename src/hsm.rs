@@ -13,6 +13,7 @@ mod error;
 mod gcm;
 mod generation;
 mod kek;
+mod pool;
 mod profile;
 mod random;
 mod secret;
@@ -23,9 +24,9 @@ mod softhsm;
 mod template;
 mod worker;
 
-use std::{path::PathBuf, sync::Arc, thread, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use crossbeam_channel::{Receiver, Sender, TrySendError};
+use crossbeam_channel::{Sender, TrySendError};
 use tokio::{sync::oneshot, time::Instant};
 
 pub use birth::{Birth, RecoveryKey, create_keys};
@@ -40,6 +41,7 @@ pub use signing_key::SigningKey;
 pub use softhsm::create_token;
 
 use generation::Generation;
+use pool::Pool;
 use worker::{Job, Worker};
 
 /// What the engine must know of its token.
@@ -60,18 +62,14 @@ pub struct Settings {
     pub kek_handles: u64,
 }
 
-/// A handle on the engine; clones share one queue.
+/// A handle on the engine; clones share one queue, and the last one ends it.
 #[derive(Clone)]
 pub struct Hsm {
     jobs: Sender<Job>,
     deadline: Duration,
     signing_key: SigningKey,
-    threads: Arc<Threads>,
+    pool: Arc<Pool>,
 }
-
-/// The worker threads, which [`Hsm::stop`] joins: a process that ends under a
-/// running call crashes in some modules.
-struct Threads(Vec<thread::JoinHandle<()>>);
 
 impl Hsm {
     /// Loads the module, logs in, finds the root key and the signing key, and passes the self-test.
@@ -82,21 +80,14 @@ impl Hsm {
         Worker::new(Arc::clone(&generation))?.self_test()?;
 
         let (jobs, queue) = crossbeam_channel::bounded(settings.queue);
-        let threads = (0..settings.profile.sessions)
-            .map(|number| {
-                let worker = Worker::new(Arc::clone(&generation))?;
-                let queue: Receiver<Job> = queue.clone();
-                thread::Builder::new()
-                    .name(format!("hsm-{number}"))
-                    .spawn(move || worker.run(&queue))
-                    .map_err(|source| HsmError::Setup(source.to_string()))
-            })
+        let workers = (0..settings.profile.sessions)
+            .map(|_| Worker::new(Arc::clone(&generation)))
             .collect::<Result<_, _>>()?;
         Ok(Self {
             jobs,
             deadline: settings.deadline,
             signing_key: generation.signer().public().clone(),
-            threads: Arc::new(Threads(threads)),
+            pool: Arc::new(Pool::start(workers, &queue, settings.deadline)?),
         })
     }
 
@@ -161,14 +152,10 @@ impl Hsm {
         }
     }
 
-    /// Waits until the workers have finished; to be called when no other handle is left.
+    /// Has the workers finish what waits, and waits for their end. Other handles are told [`HsmError::Stopped`] from then on.
+    ///
+    /// This blocks: for as long as the deadline of a job, at most.
     pub fn stop(self) {
-        let Self { jobs, threads, .. } = self;
-        drop(jobs);
-        if let Some(Threads(threads)) = Arc::into_inner(threads) {
-            for thread in threads {
-                let _ = thread.join();
-            }
-        }
+        self.pool.stop();
     }
 }

@@ -284,3 +284,21 @@ fn both_keys_can_be_made_again_after_both_are_gone() {
     assert!(made.contains("the signing key is made\nthe root key is made"), "{made}");
     token.good(["hsm", "doctor"], &[]);
 }
+
+/// The engine's threads must be gone before the process is: a session that closes later crashes in the module.
+#[test]
+fn a_process_that_gives_up_waits_for_its_hsm() {
+    let token = Token::new();
+    token.good(["hsm", "init"], &[]);
+    let empty = format!("sqlite:{}", token.path("empty.db"));
+    for _ in 0..20 {
+        let output = Command::new(env!("CARGO_BIN_EXE_usersecret"))
+            .args(["export", "--config", &token.path("config.toml"), "--domain", "acme"])
+            .env("USERSECRET_DATABASE__URL", &empty)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.contains("migrations are missing"), "{said}");
+        assert_eq!(output.status.code(), Some(1), "{said}");
+    }
+}
