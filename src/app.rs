@@ -171,8 +171,8 @@ impl App {
 
     /// Waits for transactions under way, for the seal over their events, then for the HSM's workers.
     pub async fn drain(self) {
-        let Self { face, api, core, .. } = self;
-        drop((face, api));
+        let Self { face, api, health, core, .. } = self;
+        drop((face, api, health));
         core.drain().await;
     }
 }

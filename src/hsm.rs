@@ -26,7 +26,6 @@ mod worker;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use crossbeam_channel::{Sender, TrySendError};
 use tokio::{sync::oneshot, time::Instant};
 
 pub use birth::{Birth, RecoveryKey, create_keys};
@@ -62,13 +61,14 @@ pub struct Settings {
     pub kek_handles: u64,
 }
 
-/// A handle on the engine; clones share one queue, and the last one ends it.
+/// A handle on the engine; clones share one queue.
+///
+/// Dropping the last one has the workers finish what waits, and waits for their end: for as long as the deadline of a job, at most.
 #[derive(Clone)]
 pub struct Hsm {
-    jobs: Sender<Job>,
+    pool: Arc<Pool>,
     deadline: Duration,
     signing_key: SigningKey,
-    pool: Arc<Pool>,
 }
 
 impl Hsm {
@@ -79,15 +79,13 @@ impl Hsm {
         let generation = Arc::new(Generation::open(&settings)?);
         Worker::new(Arc::clone(&generation))?.self_test()?;
 
-        let (jobs, queue) = crossbeam_channel::bounded(settings.queue);
         let workers = (0..settings.profile.sessions)
             .map(|_| Worker::new(Arc::clone(&generation)))
             .collect::<Result<_, _>>()?;
         Ok(Self {
-            jobs,
+            pool: Arc::new(Pool::start(workers, settings.queue, settings.deadline)?),
             deadline: settings.deadline,
             signing_key: generation.signer().public().clone(),
-            pool: Arc::new(Pool::start(workers, &queue, settings.deadline)?),
         })
     }
 
@@ -141,21 +139,11 @@ impl Hsm {
                 let _ = reply.send(operation(worker));
             }
         });
-        self.jobs.try_send(job).map_err(|refused| match refused {
-            TrySendError::Full(_) => HsmError::QueueFull,
-            TrySendError::Disconnected(_) => HsmError::Stopped,
-        })?;
+        self.pool.take(job)?;
         match tokio::time::timeout_at(deadline, answer).await {
             Ok(Ok(result)) => result,
             Ok(Err(_)) => Err(HsmError::Stopped),
             Err(_) => Err(HsmError::Deadline),
         }
-    }
-
-    /// Has the workers finish what waits, and waits for their end. Other handles are told [`HsmError::Stopped`] from then on.
-    ///
-    /// This blocks: for as long as the deadline of a job, at most.
-    pub fn stop(self) {
-        self.pool.stop();
     }
 }

@@ -70,12 +70,6 @@ impl Core {
         database.drain().await;
         let _ = stop.send(true);
         background.join_all().await;
-        // Joining blocks, so it has a thread of its own, which the caller's deadline need not wait for.
-        let (done, stopped) = tokio::sync::oneshot::channel();
-        std::thread::spawn(move || {
-            hsm.stop();
-            let _ = done.send(());
-        });
-        let _ = stopped.await;
+        drop(hsm);
     }
 }

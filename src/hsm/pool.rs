@@ -2,80 +2,77 @@
 
 use std::{
     convert::Infallible,
-    sync::{Mutex, PoisonError},
     thread::{self, JoinHandle},
     time::Duration,
 };
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError};
 
 use super::{
     HsmError,
     worker::{Job, Worker},
 };
 
-/// Threads that perform jobs until the pool is stopped or dropped.
+/// Threads that perform jobs until the pool is dropped, and those that wait then.
 ///
 /// Their end is waited for. A session that closes while the process leaves
 /// runs into a module whose memory the exit handlers have freed.
 pub(super) struct Pool {
-    threads: Mutex<Option<Threads>>,
+    /// Dropped, it tells the workers to end.
+    jobs: Option<Sender<Job>>,
+    /// Disconnected when no worker is left.
+    alive: Receiver<Infallible>,
+    threads: Vec<JoinHandle<()>>,
     patience: Duration,
 }
 
-struct Threads {
-    /// Dropped, it tells the workers to end.
-    open: Sender<Infallible>,
-    /// Disconnected when no worker is left.
-    alive: Receiver<Infallible>,
-    handles: Vec<JoinHandle<()>>,
-}
-
 impl Pool {
-    /// Gives each of `workers` a thread. Stopping waits for them for `patience`, no longer.
+    /// Gives each of `workers` a thread. At most `queue` jobs wait for them. Their own end is waited for for `patience`, no longer.
     pub(super) fn start(
         workers: Vec<Worker>,
-        queue: &Receiver<Job>,
+        queue: usize,
         patience: Duration,
     ) -> Result<Self, HsmError> {
-        let (open, closing) = crossbeam_channel::bounded(0);
+        let (jobs, queue) = crossbeam_channel::bounded(queue);
         let (living, alive) = crossbeam_channel::bounded(0);
-        let mut threads = Threads { open, alive, handles: Vec::with_capacity(workers.len()) };
+        let mut pool = Self { jobs: Some(jobs), alive, threads: Vec::new(), patience };
         for (number, worker) in workers.into_iter().enumerate() {
-            let (queue, closing, living) = (queue.clone(), closing.clone(), living.clone());
-            let handle = thread::Builder::new()
+            let (queue, living) = (queue.clone(), living.clone());
+            let thread = thread::Builder::new()
                 .name(format!("hsm-{number}"))
                 .spawn(move || {
-                    worker.run(&queue, &closing);
+                    worker.run(&queue);
                     drop(living);
                 })
                 .map_err(|source| HsmError::Setup(source.to_string()))?;
-            threads.handles.push(handle);
+            pool.threads.push(thread);
         }
-        Ok(Self { threads: Mutex::new(Some(threads)), patience })
+        Ok(pool)
     }
 
-    /// Has the workers finish what waits, and waits for their end.
-    pub(super) fn stop(&self) {
-        let threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(Threads { open, alive, handles }) = threads else { return };
-        drop(open);
-        match alive.recv_timeout(self.patience) {
-            Err(RecvTimeoutError::Timeout) => {
-                tracing::warn!("the HSM's module does not come back: its sessions are not closed");
-            }
-            Err(RecvTimeoutError::Disconnected) => {
-                for handle in handles {
-                    let _ = handle.join();
-                }
-            }
-            Ok(never) => match never {},
-        }
+    /// Puts `job` into the queue, unless that is full.
+    pub(super) fn take(&self, job: Job) -> Result<(), HsmError> {
+        let jobs = self.jobs.as_ref().ok_or(HsmError::Stopped)?;
+        jobs.try_send(job).map_err(|refused| match refused {
+            TrySendError::Full(_) => HsmError::QueueFull,
+            TrySendError::Disconnected(_) => HsmError::Stopped,
+        })
     }
 }
 
 impl Drop for Pool {
     fn drop(&mut self) {
-        self.stop();
+        drop(self.jobs.take());
+        match self.alive.recv_timeout(self.patience) {
+            Err(RecvTimeoutError::Timeout) => {
+                tracing::warn!("the HSM's module does not come back: its sessions are not closed");
+            }
+            Err(RecvTimeoutError::Disconnected) => {
+                for thread in self.threads.drain(..) {
+                    let _ = thread.join();
+                }
+            }
+            Ok(never) => match never {},
+        }
     }
 }

@@ -1,12 +1,11 @@
 //! The loop that owns a session, and the operations it performs.
 
 use std::{
-    convert::Infallible,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
 };
 
-use crossbeam_channel::{Receiver, select};
+use crossbeam_channel::Receiver;
 use cryptoki::{object::ObjectHandle, session::Session};
 
 use super::{
@@ -31,23 +30,13 @@ impl Worker {
         Ok(Self { session: generation.open_session()?, random: Random::new(), generation })
     }
 
-    /// Performs jobs until `closing` is disconnected, and those that wait then.
-    pub(super) fn run(mut self, queue: &Receiver<Job>, closing: &Receiver<Infallible>) {
-        loop {
-            select! {
-                recv(queue) -> job => match job {
-                    Ok(job) => self.perform(job),
-                    Err(_) => return,
-                },
-                recv(closing) -> _ => return queue.try_iter().for_each(|job| self.perform(job)),
-            }
+    /// Performs jobs until the queue is closed.
+    pub(super) fn run(mut self, queue: &Receiver<Job>) {
+        for job in queue {
+            // A defect in one job must not end the worker, and with it the service.
+            let _ = catch_unwind(AssertUnwindSafe(|| job(&mut self)));
+            self.generation.bury();
         }
-    }
-
-    fn perform(&mut self, job: Job) {
-        // A defect in one job must not end the worker, and with it the service.
-        let _ = catch_unwind(AssertUnwindSafe(|| job(self)));
-        self.generation.bury();
     }
 
     /// Makes a KEK bound to `aad`, and proves that what was wrapped can be unwrapped.

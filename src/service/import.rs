@@ -73,7 +73,8 @@ impl UserSecretService {
         self.ids.user_secret_id()
     }
 
-    /// Seals the data and stores it as `owner`'s, unless the id is taken in the caller's domain.
+    /// Seals the data and stores it as `owner`'s, unless the id is taken in the caller's domain. Where it was stored at
+    /// this position before, and only the answer was lost, it is stored.
     ///
     /// With `look` it is looked for first: where many are there already, that spares the HSM its work.
     pub async fn import(
@@ -83,18 +84,22 @@ impl UserSecretService {
         input: Result<ImportInput>,
         look: bool,
     ) -> Result<Imported> {
-        let id = input.as_ref().map_or("", |input| &input.id);
-        let intent = Intent::on(Verb::Import, id);
+        let intent = Intent::on(Verb::Import, input.as_ref().map_or("", |input| &input.id));
         let target = Target::Domain { domain: None, owner: Some(owner.clone()) };
         self.gate
             .run(caller, intent, target, async |scope| {
-                let (id, new) = input?.check(&self.limits, self.clock.now())?;
+                let input = input?;
+                let position = input.position;
+                let (id, new) = input.check(&self.limits, self.clock.now())?;
                 if look && self.is_there(scope, &id).await? {
                     return Ok(Imported::Taken);
                 }
                 for _ in 0..TRIES {
                     match self.insert(scope, owner, id.clone(), &new).await? {
                         Inserted::Created(_) => return Ok(Imported::Stored),
+                        Inserted::Taken if self.store.is_at(scope, &id, position).await? => {
+                            return Ok(Imported::Stored);
+                        }
                         Inserted::Taken => return Ok(Imported::Taken),
                         Inserted::StaleKek => {}
                     }

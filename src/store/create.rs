@@ -113,6 +113,20 @@ impl Store {
         }
     }
 
+    /// Whether `id` is the secret that was given `position`: no two are.
+    pub async fn is_at(
+        &self,
+        scope: &Scope,
+        id: &UserSecretId,
+        position: Position,
+    ) -> Result<bool> {
+        let snapshot = self.database.begin_read(scope.domain()).await?;
+        let row = select_in(scope)
+            .filter(user_secret::Column::UserSecretId.eq(id.as_str()))
+            .filter(user_secret::Column::Position.eq(position.0));
+        Ok(row.one(&snapshot).await.map_err(failed)?.is_some())
+    }
+
     /// The secret that the caller created under `key` before, with the digest of what was asked.
     pub async fn find_by_idempotency_key(
         &self,

@@ -131,14 +131,12 @@ impl Import {
     }
 
     /// Tries until it is clear what becomes of `line`.
-    async fn settle(&self, line: &Line, position: Position, look: bool) -> Fate {
-        let (begun, mut in_doubt, mut drawn) = (Instant::now(), false, self.service.new_id());
+    async fn settle(&self, line: &Line, position: Position, mut look: bool) -> Fate {
+        let (begun, mut drawn) = (Instant::now(), self.service.new_id());
         loop {
             match self.attempt(line, position, &drawn, look).await {
                 Ok((Imported::Stored, _)) => return Fate::Stored,
                 Ok((Imported::Taken, Id::Given)) => return Fate::Skipped,
-                // By this very line: it was committed, and the answer was lost.
-                Ok((Imported::Taken, Id::Drawn)) if in_doubt => return Fate::Stored,
                 Ok((Imported::Taken, Id::Drawn)) => drawn = self.service.new_id(),
                 Err(error) if error.code() != Code::Unavailable => return Fate::Bad(error),
                 Err(error) if self.stop.is_cancelled() => return Fate::Bad(error),
@@ -147,7 +145,8 @@ impl Import {
                     return Fate::Bad(error);
                 }
                 Err(_) => {
-                    in_doubt = true;
+                    // It may be there by this very line: it was committed, and the answer was lost.
+                    look = false;
                     self.stop.run_until_cancelled(tokio::time::sleep(PAUSE)).await;
                 }
             }

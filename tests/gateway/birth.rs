@@ -184,7 +184,6 @@ fn sign(dir: &Path) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     fs::write(dir.join("signature"), runtime.block_on(hsm.sign(digest)).unwrap()).unwrap();
     fs::write(dir.join("key-id"), hsm.signing_key().id()).unwrap();
-    hsm.stop();
 }
 
 #[test]

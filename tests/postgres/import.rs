@@ -13,9 +13,15 @@ use crate::{
 
 const CLUSTER: &str = "import";
 
-/// Lines without ids: what is there already does not tell whether they are.
+/// Lines of which every second one has an id.
 fn lines(count: usize) -> Vec<Value> {
-    let line = |n| json!({ "name": format!("n{n}"), "data": { "n": n }, "tags": { "n": n }, "user_id": "ann", "domain_id": "acme" });
+    let line = |n: usize| {
+        let id = n.is_multiple_of(2).then(|| format!("user-secret-{n:012x}"));
+        json!({
+            "user_secret_id": id, "name": format!("n{n}"), "data": { "n": n }, "tags": { "n": n },
+            "user_id": "ann", "domain_id": "acme",
+        })
+    };
     (0..count).map(line).collect()
 }
 
