@@ -11,7 +11,7 @@ mod settings;
 mod transaction;
 
 pub use failure::{failed, is_unique_violation};
-pub(crate) use failure::{failed_raw, is_rolled_back};
+pub(crate) use failure::{failed_raw, is_rolled_back, or_too_long};
 pub use migrate::{create_roles, migrate};
 pub use settings::{DatabaseSettings, DatabaseUrl};
 pub use transaction::Planning;

@@ -1,5 +1,7 @@
 //! What a database error means for a caller: away, or a defect.
 
+use std::borrow::Cow;
+
 use sea_orm::{
     DbErr, RuntimeErr, SqlErr,
     sqlx::{self, error::DatabaseError},
@@ -14,25 +16,47 @@ const TRANSIENT: [&str; 5] = ["08", "40", "53", "57", "55P03"];
 /// Primary result codes of SQLite after which trying again may help: busy, locked, interrupted, I/O, full, cannot open.
 const TRANSIENT_SQLITE: [u8; 6] = [5, 6, 9, 10, 13, 14];
 
+/// A statement's time was up: PostgreSQL's `query_canceled`, and SQLite's `SQLITE_INTERRUPT`.
+const OUT_OF_TIME: [&str; 2] = ["57014", "9"];
+
 /// PostgreSQL cannot compile a pattern.
 const PATTERN: &str = "2201B";
 
 /// A database error as callers may see it.
 pub fn failed(error: DbErr) -> Error {
-    let away = match &error {
-        DbErr::ConnectionAcquire(_) => true,
-        DbErr::Conn(RuntimeErr::SqlxError(cause))
-        | DbErr::Exec(RuntimeErr::SqlxError(cause))
-        | DbErr::Query(RuntimeErr::SqlxError(cause)) => {
-            let answer = cause.as_database_error();
-            if answer.is_some_and(|answer| answer.code().is_some_and(|code| code == PATTERN)) {
-                return Error::malformed("A pattern of the query must be simpler.");
-            }
-            is_transient(cause)
+    let away = match driver(&error) {
+        Some(cause) if code(cause).is_some_and(|code| code == PATTERN) => {
+            return Error::malformed("A pattern of the query must be simpler.");
         }
-        _ => false,
+        Some(cause) => is_transient(cause),
+        None => matches!(error, DbErr::ConnectionAcquire(_)),
     };
     if away { Error::unavailable(error) } else { Error::internal(error) }
+}
+
+/// The same of one who may ask for less: a statement took longer than it may.
+pub(crate) fn or_too_long(error: Error) -> Error {
+    let cause = std::error::Error::source(&error).and_then(|cause| cause.downcast_ref());
+    match cause.and_then(driver).and_then(code) {
+        Some(code) if OUT_OF_TIME.contains(&&*code) => Error::exhausted(
+            "database.statement_timeout_ms",
+            "what is asked takes longer: narrow it, or do not have it counted",
+        ),
+        _ => error,
+    }
+}
+
+fn driver(error: &DbErr) -> Option<&sqlx::Error> {
+    match error {
+        DbErr::Conn(RuntimeErr::SqlxError(cause))
+        | DbErr::Exec(RuntimeErr::SqlxError(cause))
+        | DbErr::Query(RuntimeErr::SqlxError(cause)) => Some(cause),
+        _ => None,
+    }
+}
+
+fn code(error: &sqlx::Error) -> Option<Cow<'_, str>> {
+    error.as_database_error().and_then(DatabaseError::code)
 }
 
 /// The same of an error that did not pass through the ORM.

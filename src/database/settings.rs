@@ -75,6 +75,9 @@ const INSTRUCTIONS: i32 = 1_000;
 /// Statements that a connection remembers. Lists make new ones without end, of any length that they may have.
 const STATEMENTS: usize = 24;
 
+/// The most that a connection to SQLite keeps of the file, which has 2 MB by itself. Negative: KiB, not pages.
+const PAGE_CACHE: &str = "-16384";
+
 impl DatabaseSettings {
     /// The same, and statements take as long as they take.
     pub(super) fn patient(&self) -> Self {
@@ -149,6 +152,7 @@ impl DatabaseSettings {
             .statement_cache_capacity(STATEMENTS)
             // Conditions with patterns.
             .with_regexp()
+            .pragma("cache_size", PAGE_CACHE)
             // A deleted envelope leaves no copy in a free page.
             .pragma("secure_delete", "ON")
             .disable_statement_logging())

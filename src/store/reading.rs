@@ -13,7 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::Store;
 use crate::{
     auth::Scope,
-    database::Planning,
+    database::{Planning, or_too_long},
     error::{Error, Result},
     ids::DomainId,
 };
@@ -102,7 +102,7 @@ impl Store {
         // On a task of its own: where the caller goes away, the statement goes on, and so does the turn.
         let read = self.database.tasks().spawn(async move {
             let snapshot = database.begin_planned(&domain, planning).await?;
-            let outcome = work(&snapshot).await;
+            let outcome = work(&snapshot).await.map_err(or_too_long);
             drop((snapshot, turn));
             outcome
         });

@@ -139,13 +139,15 @@ async fn what_takes_too_long_is_given_up() {
     let app = TestApp::on(dir, database, Seams::default(), "").await;
     let ann = app.user("ann");
     let id = ann.create("a").await;
-    // As many more as it takes.
-    let columns =
-        "user_id, name, tags, search_text, version, revision, created_at, updated_at, position";
+    // As many more as it takes, and as long.
+    let (columns, long) = (
+        "user_id, tags, search_text, version, revision, created_at, updated_at, position",
+        "xyz".repeat(80),
+    );
     let more = format!(
-        "WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 40000)
-        INSERT INTO user_secrets (domain_id, user_secret_id, {columns})
-            SELECT domain_id, user_secret_id || n, {columns} FROM user_secrets, numbers"
+        "WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 100000)
+        INSERT INTO user_secrets (domain_id, user_secret_id, name, {columns})
+            SELECT domain_id, user_secret_id || n, '{long}', {columns} FROM user_secrets, numbers"
     );
     app.sql(&[more]).await;
     // As many as a query may have, and none like another, or PostgreSQL tries it once.
@@ -153,7 +155,8 @@ async fn what_takes_too_long_is_given_up() {
     let query = json!({ "filterOr": (0..32).map(slow).collect::<Vec<_>>() });
     let list = "query($q: QueryInput) { userSecrets(query: $q) { totalCount } }";
     let answer = ann.gql(list, json!({ "q": query })).await;
-    assert_eq!(answer.code(), "UNAVAILABLE", "{}", answer.text);
+    assert_eq!(answer.code(), "RESOURCE_EXHAUSTED", "{}", answer.text);
+    assert!(answer.message().starts_with("database.statement_timeout_ms: what is asked takes"));
     // And no connection is the worse for it.
     for _ in 0..20 {
         assert_eq!(ann.get(&id).await.code(), "OK");
