@@ -41,8 +41,8 @@ fuzz: install ## Looks for requests that the query language does not take well, 
 	@scripts/fuzz.sh $(ARGS)
 
 soak: install-test ## Asks 100,000 lists and 25,000 statistics of either database and of a reference; ARGS=1000000 for so many
-	FILTER_QUERIES=$(or $(ARGS),100000) scripts/postgres.sh run cargo test --workspace --locked --test gateway chance -- --nocapture
-	FILTER_QUERIES=$(or $(ARGS),100000) TEST_DATABASE=postgres scripts/postgres.sh run cargo test --workspace --locked --test gateway chance -- --nocapture
+	FILTER_QUERIES=$(or $(ARGS),100000) scripts/postgres.sh run cargo test --profile soak --workspace --locked --test gateway chance
+	FILTER_QUERIES=$(or $(ARGS),100000) TEST_DATABASE=postgres scripts/postgres.sh run cargo test --profile soak --workspace --locked --test gateway chance
 
 tls-scan: install ## Has sslyze, from PyPI, look at the service's TLS; it fails when there is anything to complain about
 	@scripts/sslyze.sh

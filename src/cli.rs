@@ -8,6 +8,7 @@ mod import;
 mod job;
 mod serve;
 mod token;
+mod worker;
 
 use std::{error::Error, net::SocketAddr, path::PathBuf};
 
@@ -86,6 +87,9 @@ enum Command {
         #[arg(long)]
         domain: Option<String>,
     },
+    /// Works with the HSM for the service that started it.
+    #[command(hide = true)]
+    HsmWorker,
     /// What an auditor needs.
     Audit {
         #[command(subcommand)]
@@ -191,6 +195,7 @@ impl Cli {
                 export::run(&source, file.as_deref(), domain)
             }
             Command::Audit { command } => audit::run(command),
+            Command::HsmWorker => worker::run(),
         }
     }
 }

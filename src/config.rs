@@ -20,7 +20,7 @@ use crate::{
     audit::SealerSettings,
     auth::{IssuerSettings, KeyRhythm},
     database::{DatabaseSettings, DatabaseUrl},
-    hsm::{self, Pin, Profile},
+    hsm::{self, Profile},
 };
 
 pub use listen::{ClientCertificates, Internal, Ops, Server, Tls};
@@ -85,6 +85,9 @@ pub struct Hsm {
     pub pin_file: PathBuf,
     pub profile: String,
     pub isolation: Isolation,
+    pub processes: usize,
+    pub process_jobs: u64,
+    pub sessions: usize,
     pub queue: usize,
     pub deadline_ms: u64,
     pub kek_handles: u64,
@@ -97,6 +100,8 @@ pub struct Hsm {
 pub enum Isolation {
     /// On threads of this process.
     Thread,
+    /// In processes of their own.
+    Process,
 }
 
 /// `[graphql]`
@@ -286,20 +291,42 @@ impl Audit {
     }
 }
 
-impl Hsm {
-    /// What the engine needs, the PIN included.
-    pub fn settings(&self) -> Result<hsm::Settings, ConfigError> {
-        let profile = Profile::named(&self.profile)
+impl Config {
+    /// What the HSM's engine needs.
+    pub fn hsm_settings(&self) -> Result<hsm::Settings, ConfigError> {
+        let (hsm, log) = (&self.hsm, &self.log);
+        let profile = Profile::named(&hsm.profile)
             .ok_or_else(|| ConfigError::Rule("hsm.profile", "must be softhsm".to_owned()))?;
+        let isolation = match hsm.isolation {
+            Isolation::Thread => hsm::Isolation::Thread,
+            Isolation::Process => hsm::Isolation::Process(hsm::Processes {
+                program: this_program(),
+                count: hsm.processes,
+                log: (log.filter.clone(), matches!(log.format, LogFormat::Json)),
+                jobs: hsm.process_jobs,
+            }),
+        };
         Ok(hsm::Settings {
-            module: self.module.clone(),
-            token_label: self.token_label.clone(),
-            pin: Pin::new(read("hsm.pin_file", &self.pin_file)?),
+            module: hsm.module.clone(),
+            token_label: hsm.token_label.clone(),
+            pin_file: hsm.pin_file.clone(),
             profile,
-            queue: self.queue.max(1),
-            deadline: Duration::from_millis(self.deadline_ms),
-            kek_handles: self.kek_handles.max(1),
+            isolation,
+            sessions: hsm.sessions,
+            queue: hsm.queue.max(1),
+            deadline: Duration::from_millis(hsm.deadline_ms),
+            kek_handles: hsm.kek_handles.max(1),
         })
+    }
+}
+
+/// The program that runs, also after another one has taken its place on the disk.
+fn this_program() -> PathBuf {
+    const RUNNING: &str = "/proc/self/exe";
+    if Path::new(RUNNING).exists() {
+        RUNNING.into()
+    } else {
+        std::env::current_exe().unwrap_or_else(|_| "usersecret".into())
     }
 }
 

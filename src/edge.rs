@@ -39,6 +39,7 @@ pub struct Visit {
     trace_id: String,
     origin: Origin,
     caller: Option<Caller>,
+    retry_after: Option<Duration>,
 }
 
 impl Edge {
@@ -81,7 +82,7 @@ impl Visit {
             trace_id: Some(trace_id.as_str().into()),
             listener,
         };
-        Self { started: Instant::now(), trace_id, origin, caller: None }
+        Self { started: Instant::now(), trace_id, origin, caller: None, retry_after: None }
     }
 
     /// The trace that it belongs to.
@@ -99,6 +100,11 @@ impl Visit {
         let caller = edge.authenticator.authenticate(authorization, self.origin.clone()).await?;
         self.caller = Some(caller.clone());
         Ok(caller)
+    }
+
+    /// The answer says when the caller may try again.
+    pub const fn retry_after(&mut self, pause: Option<Duration>) {
+        self.retry_after = pause;
     }
 
     /// One line for the request, and one for each cause of a failure.
@@ -131,6 +137,11 @@ impl Visit {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if let Ok(value) = HeaderValue::from_str(&self.trace_id) {
             headers.insert("x-trace-id", value);
+        }
+        if let Some(pause) = self.retry_after {
+            // In seconds (RFC 9110 §10.2.3), and never at once.
+            let seconds = pause.as_secs().saturating_add(u64::from(pause.subsec_nanos() > 0));
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
         }
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

@@ -4,7 +4,7 @@
 //! really happened is the `source()`, which is logged once, at the edge. No
 //! constructor takes a value that a caller sent, so none can be repeated.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, time::Duration};
 
 /// A result whose error is [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -20,6 +20,7 @@ pub struct Error {
     flaw: Flaw,
     argument: Option<Box<str>>,
     message: Cow<'static, str>,
+    after: Option<Duration>,
     #[source]
     source: Option<Cause>,
 }
@@ -93,12 +94,12 @@ impl Code {
 impl Error {
     fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
         let (flaw, argument) = (Flaw::Invalid, None);
-        Self { code, flaw, argument, message: message.into(), source: None }
+        Self { code, flaw, argument, message: message.into(), after: None, source: None }
     }
 
     fn at(code: Code, flaw: Flaw, argument: &str, rule: &str) -> Self {
         let argument = Some(argument.into());
-        Self { code, flaw, argument, message: rule.to_owned().into(), source: None }
+        Self { code, flaw, argument, message: rule.to_owned().into(), after: None, source: None }
     }
 
     /// Whom the caller claims to be was not proved. The reason goes to the log only.
@@ -179,6 +180,12 @@ impl Error {
         Self::new(Code::Internal, "Internal error.").because(cause)
     }
 
+    /// Trying again may help after `pause`.
+    pub fn after(mut self, pause: Duration) -> Self {
+        self.after = Some(pause);
+        self
+    }
+
     fn because(mut self, cause: impl Into<Cause>) -> Self {
         self.source = Some(cause.into());
         self
@@ -187,6 +194,11 @@ impl Error {
     /// The stable code.
     pub const fn code(&self) -> Code {
         self.code
+    }
+
+    /// When trying again may help, where that is known.
+    pub const fn retry_after(&self) -> Option<Duration> {
+        self.after
     }
 
     /// The argument at fault, if it is one, and what is wrong with it: its flaw, and the rule or the type.

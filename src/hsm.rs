@@ -1,149 +1,205 @@
 //! The engine that talks PKCS#11, and the only folder that knows cryptoki.
 //!
-//! PKCS#11 calls block and a vendor's module may do anything, so sessions live
-//! on threads of their own. [`Hsm`] is the async side: it puts a job with a
-//! deadline into a bounded queue and waits. When the queue is full it refuses
-//! at once; a job whose caller has gone, or whose deadline has passed, is
-//! skipped. Nothing here knows what a domain is: a KEK is a wrapped blob with
-//! the bytes it is bound to.
+//! PKCS#11 calls block and a vendor's module may do anything: hang, crash, name another key by a handle, or lose its
+//! token for an hour. So the module is loaded in a **home**, in a process of its own or on threads here, by a **crew**
+//! of workers with a session each. Jobs wait at a **desk**, fair between those who ask, and a **keeper** sees to it that
+//! there is a home: it replaces one whose token is sick, and kills one that hangs. [`Hsm`] is the async side of all that.
 
 mod birth;
+mod child;
+mod crew;
+mod desk;
 mod doctor;
 mod error;
+mod failure;
 mod gcm;
 mod generation;
+mod home;
+mod keeper;
 mod kek;
-mod pool;
 mod profile;
+mod queue;
 mod random;
+mod request;
 mod secret;
+mod settings;
 mod signature;
 mod signing;
 mod signing_key;
 mod softhsm;
 mod template;
+mod wire;
 mod worker;
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
 
-use tokio::{sync::oneshot, time::Instant};
+use crossbeam_channel::Sender;
 
 pub use birth::{Birth, RecoveryKey, create_keys};
+pub use child::serve;
 pub use doctor::{Check, examine};
 pub use error::HsmError;
+pub use failure::{Class, Failure};
 pub use gcm::SealedBlock;
+pub use home::WORKER;
 pub use kek::WrappedKek;
 pub use profile::Profile;
+pub use queue::Lane;
 pub use secret::{Dek, Pin};
+pub use settings::{Isolation, Processes, Settings};
 pub use signing::{ensure_signing_key, read_signing_key};
 pub use signing_key::SigningKey;
 pub use softhsm::create_token;
 
-use generation::Generation;
-use pool::Pool;
-use worker::{Job, Worker};
+use desk::Desk;
+use keeper::{Event, Keeper};
+use request::{Answer, Outcome, Request};
 
-/// What the engine must know of its token.
-pub struct Settings {
-    /// The PKCS#11 module, a shared library.
-    pub module: PathBuf,
-    /// The token's label; slot numbers are not stable.
-    pub token_label: String,
-    /// The user PIN of the token.
-    pub pin: Pin,
-    /// How this vendor's module likes to be treated.
-    pub profile: Profile,
-    /// The most jobs that may wait.
-    pub queue: usize,
-    /// How long a job may wait and run.
-    pub deadline: Duration,
-    /// The most KEKs whose handles are kept.
-    pub kek_handles: u64,
-}
-
-/// A handle on the engine; clones share one queue.
+/// A handle on the engine; clones share it.
 ///
-/// Dropping the last one has the workers finish what waits, and waits for their end: for as long as the deadline of a job, at most.
+/// Dropping the last one has the workers finish what they have, and waits for their end: for as long as the deadline of a job, at most.
 #[derive(Clone)]
 pub struct Hsm {
-    pool: Arc<Pool>,
+    offices: Arc<[Office]>,
     deadline: Duration,
-    signing_key: SigningKey,
+}
+
+/// A desk, and the thread that keeps its home.
+struct Office {
+    desk: Arc<Desk>,
+    /// Jobs that its home does at the same time.
+    sessions: usize,
+    tell: Sender<Event>,
+    keeper: Option<JoinHandle<()>>,
 }
 
 impl Hsm {
     /// Loads the module, logs in, finds the root key and the signing key, and passes the self-test.
     ///
-    /// This blocks. A process can do it once: PKCS#11 v2.40 §5.4 allows one `C_Initialize`.
-    pub fn start(settings: Settings) -> Result<Self, HsmError> {
-        let generation = Arc::new(Generation::open(&settings)?);
-        Worker::new(Arc::clone(&generation))?.self_test()?;
-
-        let workers = (0..settings.profile.sessions)
-            .map(|_| Worker::new(Arc::clone(&generation)))
-            .collect::<Result<_, _>>()?;
-        Ok(Self {
-            pool: Arc::new(Pool::start(workers, settings.queue, settings.deadline)?),
-            deadline: settings.deadline,
-            signing_key: generation.signer().public().clone(),
-        })
+    /// This blocks. Where the HSM is away it returns all the same, and jobs are answered when it comes; it fails when
+    /// somebody has to change something first. On threads a process can do it once at a time: PKCS#11 v2.40 §5.4 allows one `C_Initialize`.
+    pub fn start(settings: &Settings) -> Result<Self, HsmError> {
+        let count = match &settings.isolation {
+            Isolation::Thread => 1,
+            Isolation::Process(processes) => processes.count.max(1),
+        };
+        let (first, begun) = crossbeam_channel::bounded(count);
+        let offices = (0..count)
+            .map(|_| Office::open(settings, first.clone()))
+            .collect::<Result<Vec<_>, _>>()?;
+        drop(first);
+        for outcome in begun.iter().take(count) {
+            match outcome {
+                Err(error) if error.is_final() => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(Self { offices: offices.into(), deadline: settings.deadline })
     }
 
     /// Makes a KEK and returns it wrapped under the root and bound to `aad`.
-    pub async fn generate_kek(&self, aad: Vec<u8>) -> Result<WrappedKek, HsmError> {
-        self.call(move |worker| worker.generate_kek(aad)).await
+    pub async fn generate_kek(&self, lane: Lane, aad: Vec<u8>) -> Result<WrappedKek, HsmError> {
+        match self.call(lane, Request::GenerateKek { aad }).await? {
+            Answer::Kek(kek) => Ok(kek),
+            _ => Err(ANOTHER),
+        }
     }
 
     /// Makes a DEK and wraps it under `kek`, bound to `aad`.
     pub async fn wrap_dek(
         &self,
+        lane: Lane,
         kek: WrappedKek,
         aad: Vec<u8>,
     ) -> Result<(Dek, SealedBlock), HsmError> {
-        self.call(move |worker| worker.wrap_dek(&kek, &aad)).await
+        match self.call(lane, Request::WrapDek { kek, aad }).await? {
+            Answer::Wrapped(dek, wrapped) => Ok((dek, wrapped)),
+            _ => Err(ANOTHER),
+        }
     }
 
     /// Unwraps a DEK that [`Self::wrap_dek`] wrapped under the same `kek` for the same `aad`.
     pub async fn unwrap_dek(
         &self,
+        lane: Lane,
         kek: WrappedKek,
         aad: Vec<u8>,
         wrapped: SealedBlock,
     ) -> Result<Dek, HsmError> {
-        self.call(move |worker| worker.unwrap_dek(&kek, &aad, &wrapped)).await
+        match self.call(lane, Request::UnwrapDek { kek, aad, wrapped }).await? {
+            Answer::Dek(dek) => Ok(dek),
+            _ => Err(ANOTHER),
+        }
     }
 
-    /// Signs a SHA-256 digest: ECDSA over P-256, in DER.
-    pub async fn sign(&self, digest: [u8; 32]) -> Result<Vec<u8>, HsmError> {
-        self.call(move |worker| worker.sign(&digest)).await
+    /// Signs a SHA-256 digest by the key whose public half is `key`: ECDSA over P-256, in DER.
+    pub async fn sign(&self, key: &SigningKey, digest: [u8; 32]) -> Result<Vec<u8>, HsmError> {
+        match self.call(Lane::OWN, Request::Sign { digest }).await? {
+            Answer::Signature(signature) if key.verify_digest(&digest, &signature) => Ok(signature),
+            Answer::Signature(_) => Err(HsmError::misbehaved("another key signed")),
+            _ => Err(ANOTHER),
+        }
     }
 
-    /// The public half of the key that [`Self::sign`] signs with.
-    pub const fn signing_key(&self) -> &SigningKey {
-        &self.signing_key
+    /// The public half of the key that signs. It is known once the token was there.
+    pub fn signing_key(&self) -> Result<SigningKey, HsmError> {
+        let key = self.offices.iter().find_map(|office| office.desk.signing_key());
+        key.ok_or_else(|| HsmError::Away("it has not been there yet".to_owned()))
     }
 
     /// Proves that the token answers, by a wrap and an unwrap of a key that is nobody's.
     pub async fn probe(&self) -> Result<(), HsmError> {
-        self.call(Worker::probe).await
+        self.call(Lane::OWN, Request::Probe).await.map(|_| ())
     }
 
-    async fn call<T: Send + 'static>(
-        &self,
-        operation: impl FnOnce(&mut Worker) -> Result<T, HsmError> + Send + 'static,
-    ) -> Result<T, HsmError> {
+    async fn call(&self, lane: Lane, request: Request) -> Outcome {
         let deadline = Instant::now() + self.deadline;
-        let (reply, answer) = oneshot::channel();
-        let job: Job = Box::new(move |worker| {
-            if !reply.is_closed() && Instant::now() < deadline {
-                let _ = reply.send(operation(worker));
-            }
-        });
-        self.pool.take(job)?;
-        match tokio::time::timeout_at(deadline, answer).await {
-            Ok(Ok(result)) => result,
+        let answer = self.desk(lane).ok_or(HsmError::Stopped)?.put(lane, request, deadline)?;
+        match tokio::time::timeout_at(deadline.into(), answer).await {
+            Ok(Ok(outcome)) => outcome,
             Ok(Err(_)) => Err(HsmError::Stopped),
             Err(_) => Err(HsmError::Deadline),
+        }
+    }
+
+    /// The desk whose home has the lane's handles, unless much waits there and little elsewhere.
+    fn desk(&self, lane: Lane) -> Option<&Desk> {
+        let count = u64::try_from(self.offices.len()).ok()?;
+        let own = self.offices.get(usize::try_from(lane.0.checked_rem(count)?).ok()?)?;
+        if count == 1 || own.desk.load() <= own.sessions * 4 {
+            return Some(&own.desk);
+        }
+        let least = self.offices.iter().min_by_key(|office| office.desk.load())?;
+        let spill = least.desk.load() * 2 < own.desk.load();
+        Some(if spill { &least.desk } else { &own.desk })
+    }
+}
+
+const ANOTHER: HsmError =
+    HsmError::Misbehaved(std::borrow::Cow::Borrowed("it answered something else than was asked"));
+
+impl Office {
+    fn open(settings: &Settings, first: Sender<Result<(), HsmError>>) -> Result<Self, HsmError> {
+        let (tell, events) = crossbeam_channel::unbounded();
+        let desk = Arc::new(Desk::new(settings.queue, tell.clone()));
+        let keeper = Keeper::new(settings.clone(), Arc::clone(&desk), (tell.clone(), events));
+        let keeper = thread::Builder::new()
+            .name("hsm-keeper".to_owned())
+            .spawn(move || keeper.run(&first))
+            .map_err(|source| HsmError::Setup(source.to_string()))?;
+        Ok(Self { desk, sessions: settings.sessions(), tell, keeper: Some(keeper) })
+    }
+}
+
+impl Drop for Office {
+    fn drop(&mut self) {
+        let _ = self.tell.send(Event::Stop);
+        if let Some(keeper) = self.keeper.take() {
+            let _ = keeper.join();
         }
     }
 }

@@ -11,7 +11,7 @@ use super::{Api, Fault, Incoming, Method, Reply};
 use crate::{
     audit::Listener,
     edge::{Edge, Visit},
-    error::Result,
+    error::{Error, Result},
 };
 
 /// A listener's way to the adapter.
@@ -65,6 +65,7 @@ impl Entrance {
             .into_iter()
             .collect();
         visit.log(method.operation(), &failures);
+        visit.retry_after(outcome.as_ref().err().and_then(Error::retry_after));
         outcome.map_err(|error| Fault::of(&error, visit.trace_id()))
     }
 }

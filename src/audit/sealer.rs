@@ -193,10 +193,11 @@ impl Sealer {
             links,
             entries,
         };
-        let key_id = self.hsm.signing_key().id();
+        let key = self.hsm.signing_key()?;
+        let key_id = key.id();
         let mut hash = [0; 32];
         hash.copy_from_slice(digest(&SHA256, &block.message(&key_id)).as_ref());
-        let signature = self.hsm.sign(hash).await?;
+        let signature = self.hsm.sign(&key, hash).await?;
         Ok((block.into_row(&key_id, signature), count))
     }
 

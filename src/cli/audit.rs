@@ -64,8 +64,8 @@ fn token_key(config: &Config) -> Result<SigningKey, Failure> {
     match hsm::read_signing_key(module, label, None) {
         Ok(key) => Ok(key),
         Err(unseen) => {
-            let Ok(settings) = config.hsm.settings() else { return Err(unseen.into()) };
-            Ok(hsm::read_signing_key(module, label, Some(&settings.pin))?)
+            let Ok(pin) = config.hsm_settings()?.pin() else { return Err(unseen.into()) };
+            Ok(hsm::read_signing_key(module, label, Some(&pin))?)
         }
     }
 }

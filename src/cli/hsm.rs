@@ -38,7 +38,7 @@ pub(super) fn run(command: HsmCommand) -> Result<(), Failure> {
 fn settings(source: &Source) -> Result<Settings, Failure> {
     let config = source.load()?;
     with_environment(&config)?;
-    Ok(config.hsm.settings()?)
+    Ok(config.hsm_settings()?)
 }
 
 fn examine(source: &Source) -> Result<(), Failure> {

@@ -26,7 +26,7 @@ pub(super) fn with<T>(
     stop: &CancellationToken,
     work: impl AsyncFnOnce(&Core) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
-    let hsm = Hsm::start(config.hsm.settings()?).map_err(StartError::from)?;
+    let hsm = Hsm::start(&config.hsm_settings()?).map_err(StartError::from)?;
     runtime()?.block_on(async {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;

@@ -16,7 +16,7 @@ use crate::{
 pub(super) fn run(config: &Config) -> Result<(), Failure> {
     with_environment(config)?;
     start_log(&config.log)?;
-    let hsm = Hsm::start(config.hsm.settings()?).map_err(StartError::from)?;
+    let hsm = Hsm::start(&config.hsm_settings()?).map_err(StartError::from)?;
     runtime()?.block_on(serve(config, hsm))
 }
 

@@ -3,6 +3,7 @@
 use crate::{
     auth::Scope,
     error::{Error, Result},
+    hsm::Lane,
     ids::{DataVersion, DomainId, KekVersion, UserId, UserSecretId},
 };
 
@@ -37,6 +38,11 @@ impl Aad {
         }
         let identity = [scope.domain().as_str(), owner.as_str(), id.as_str()];
         Ok(Self { domain: scope.domain().clone(), record: record(identity, version) })
+    }
+
+    /// Where the record's jobs wait for the HSM.
+    pub(super) fn lane(&self) -> Lane {
+        Lane::of(self.domain.as_str())
     }
 
     /// What the document is bound to.

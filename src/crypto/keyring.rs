@@ -4,7 +4,7 @@ use super::{Aad, Envelope, Plaintext, SealedDocument, aad::kek_binding};
 use crate::{
     auth::Scope,
     error::{Error, Result},
-    hsm::{Hsm, WrappedKek},
+    hsm::{Hsm, Lane, WrappedKek},
     ids::KekVersion,
 };
 
@@ -33,7 +33,9 @@ impl Keyring {
 
     /// Makes a KEK for the domain of `scope`. Nothing knows it until it is stored.
     pub async fn generate_kek(&self, scope: &Scope, version: KekVersion) -> Result<Kek> {
-        let wrapped = self.hsm.generate_kek(kek_binding(scope.domain(), version)).await?;
+        let lane = Lane::of(scope.domain().as_str());
+        let binding = kek_binding(scope.domain(), version);
+        let wrapped = self.hsm.generate_kek(lane, binding).await?;
         Ok(Kek {
             version,
             blob: wrapped.blob().to_vec(),
@@ -43,7 +45,8 @@ impl Keyring {
 
     /// Seals `document` as the record `aad` under a fresh DEK, which `kek` wraps.
     pub async fn seal(&self, aad: &Aad, kek: &Kek, document: &Plaintext) -> Result<Envelope> {
-        let (dek, wrapped) = self.hsm.wrap_dek(kek.wrapped(aad)?, aad.dek(kek.version)).await?;
+        let bound = (kek.wrapped(aad)?, aad.dek(kek.version));
+        let (dek, wrapped) = self.hsm.wrap_dek(aad.lane(), bound.0, bound.1).await?;
         Ok(Envelope {
             kek_version: kek.version,
             dek: wrapped,
@@ -54,7 +57,8 @@ impl Keyring {
     /// Opens what [`Self::seal`] made of the record `aad`. Nothing else opens.
     pub async fn open(&self, aad: &Aad, kek: &Kek, envelope: Envelope) -> Result<Plaintext> {
         let Envelope { kek_version, dek, document } = envelope;
-        let dek = self.hsm.unwrap_dek(kek.wrapped(aad)?, aad.dek(kek_version), dek).await?;
+        let bound = (kek.wrapped(aad)?, aad.dek(kek_version));
+        let dek = self.hsm.unwrap_dek(aad.lane(), bound.0, bound.1, dek).await?;
         document.open(&dek, &aad.document())
     }
 }

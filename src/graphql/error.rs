@@ -1,6 +1,6 @@
 //! Errors as GraphQL renders them.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_graphql::{ErrorExtensionValues, Response, ServerError};
 
@@ -29,6 +29,11 @@ impl From<Fault> for async_graphql::Error {
     fn from(Fault(error): Fault) -> Self {
         Self { message: error.to_string(), source: Some(Arc::new(error)), extensions: None }
     }
+}
+
+/// When trying again may help, if an error says so.
+pub(super) fn retry_after(response: &Response) -> Option<Duration> {
+    response.errors.iter().find_map(|error| error.source::<Error>()?.retry_after())
 }
 
 /// Gives every error its code, and replaces words that could repeat a value.

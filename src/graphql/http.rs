@@ -97,6 +97,7 @@ pub async fn serve(
     let outcome = face.edge.within(work).await;
     let mut answer =
         outcome.unwrap_or_else(|error| Answer::refusal(StatusCode::SERVICE_UNAVAILABLE, error));
+    visit.retry_after(error::retry_after(&answer.response));
     let failures = error::settle(&mut answer.response, visit.trace_id());
     visit.log(answer.operation, &failures);
     render(answer, accept.unwrap_or(GRAPHQL_JSON), &visit)

@@ -83,7 +83,7 @@ fn give_birth(
         Ok(recovery_copy)
     } else {
         session.destroy_object(root)?;
-        Err(HsmError::Misbehaved("the root key changed when it was wrapped"))
+        Err(HsmError::misbehaved("the root key changed when it was wrapped"))
     }
 }
 

@@ -67,7 +67,7 @@ fn walk(settings: &Settings, checks: &mut Vec<Check>) -> Result<(), ()> {
         pkcs11
             .open_ro_session(slot)
             .map_err(HsmError::from)
-            .and_then(|session| log_in(&session, &settings.pin).map(|()| session)),
+            .and_then(|session| log_in(&session, &settings.pin()?).map(|()| session)),
         |_| "the PIN is right".to_owned(),
     )?;
     step(&mut note, "root key", find_root(&session), |_| {

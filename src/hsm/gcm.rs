@@ -49,7 +49,7 @@ impl SealedBlock {
             session.encrypt(&Mechanism::AesGcm(params), key, block)?
         };
         let sealed = [&iv[..], &ciphertext[..]].concat();
-        Self::parse(&sealed).ok_or(HsmError::Misbehaved("C_Encrypt gave a wrong length"))
+        Self::parse(&sealed).ok_or(HsmError::misbehaved("C_Encrypt gave a wrong length"))
     }
 
     /// Decrypts what [`Self::seal`] made under the same `key` for the same `aad`.
@@ -61,11 +61,11 @@ impl SealedBlock {
     ) -> Result<Zeroizing<[u8; BLOCK]>, HsmError> {
         let (iv, ciphertext) = self.0.split_at(IV);
         let mut iv = <[u8; IV]>::try_from(iv)
-            .map_err(|_| HsmError::Misbehaved("a sealed block without an IV"))?;
+            .map_err(|_| HsmError::misbehaved("a sealed block without an IV"))?;
         let params = GcmParams::new(&mut iv, aad, TAG_BITS.into())?;
         let plain = Zeroizing::new(session.decrypt(&Mechanism::AesGcm(params), key, ciphertext)?);
         let block = <[u8; BLOCK]>::try_from(plain.as_slice())
-            .map_err(|_| HsmError::Misbehaved("C_Decrypt gave a wrong length"))?;
+            .map_err(|_| HsmError::misbehaved("C_Decrypt gave a wrong length"))?;
         Ok(Zeroizing::new(block))
     }
 }

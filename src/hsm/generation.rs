@@ -6,7 +6,7 @@
 
 use std::{
     path::Path,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
 use crossbeam_channel::{Receiver, Sender};
@@ -31,6 +31,8 @@ pub(super) struct Generation {
     signer: Signer,
     keks: Cache<WrappedKek, Arc<KekHandle>>,
     graveyard: (Sender<ObjectHandle>, Receiver<ObjectHandle>),
+    /// A KEK of a domain that this token has unwrapped.
+    proven: OnceLock<WrappedKek>,
     anchor: Mutex<Session>,
     slot: Slot,
     pkcs11: Pkcs11,
@@ -39,9 +41,14 @@ pub(super) struct Generation {
 impl Generation {
     pub(super) fn open(settings: &Settings) -> Result<Self, HsmError> {
         let pkcs11 = load(&settings.module)?;
-        let slot = find_token(&pkcs11, &settings.token_label)?;
+        // What fails from here on may be tried again, by who initializes the module anew.
+        Self::find(&pkcs11, settings).inspect_err(|_| drop(pkcs11.clone().finalize()))
+    }
+
+    fn find(pkcs11: &Pkcs11, settings: &Settings) -> Result<Self, HsmError> {
+        let slot = find_token(pkcs11, &settings.token_label)?;
         let anchor = pkcs11.open_ro_session(slot)?;
-        log_in(&anchor, &settings.pin)?;
+        log_in(&anchor, &settings.pin()?)?;
         let stored_root = find_root(&anchor)?;
         // A token that allows no copy is served by its token object, at its own pace.
         let root =
@@ -52,10 +59,20 @@ impl Generation {
             signer,
             keks: Cache::new(settings.kek_handles),
             graveyard: crossbeam_channel::unbounded(),
+            proven: OnceLock::new(),
             anchor: Mutex::new(anchor),
             slot,
-            pkcs11,
+            pkcs11: pkcs11.clone(),
         })
+    }
+
+    /// Closes every session, and finalizes the module: no worker may be left.
+    pub(super) fn close(self) {
+        let pkcs11 = self.pkcs11.clone();
+        drop(self);
+        if let Err(error) = pkcs11.finalize() {
+            tracing::debug!(%error, "the module was not finalized");
+        }
     }
 
     /// A session for a worker; it inherits the login.
@@ -71,27 +88,43 @@ impl Generation {
         &self.signer
     }
 
-    /// The session that owns all objects.
-    pub(super) fn anchor(&self) -> MutexGuard<'_, Session> {
+    /// The session that owns the KEKs' objects.
+    fn anchor(&self) -> MutexGuard<'_, Session> {
         self.anchor.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A lease on `kek`'s handle, unwrapping it first when it is not at hand.
+    /// A lease on `kek`'s handle, unwrapping it first when it is not at hand; `session` proves what was unwrapped.
     ///
     /// However many ask for a cold KEK, it is unwrapped once. Its binding is
     /// checked then: the KEK of another domain or version is refused.
-    pub(super) fn lease(&self, kek: &WrappedKek) -> Result<Arc<KekHandle>, HsmError> {
-        self.keks.try_get_with_by_ref(kek, || self.load_kek(kek)).map_err(|error| (*error).clone())
+    pub(super) fn lease(
+        &self,
+        kek: &WrappedKek,
+        session: &Session,
+    ) -> Result<Arc<KekHandle>, HsmError> {
+        let load = || self.load_kek(kek, session);
+        self.keks.try_get_with_by_ref(kek, load).map_err(|error| (*error).clone())
     }
 
-    fn load_kek(&self, kek: &WrappedKek) -> Result<Arc<KekHandle>, HsmError> {
-        let anchor = self.anchor();
-        let object = kek.unwrap(&anchor, self.root)?;
+    fn load_kek(&self, kek: &WrappedKek, session: &Session) -> Result<Arc<KekHandle>, HsmError> {
+        let object = kek.unwrap(&self.anchor(), self.root)?;
         let handle = Arc::new(KekHandle::new(object, self.graveyard.0.clone()));
-        if kek.is_bound_to(&anchor, object) {
+        if kek.is_bound_to(session, object) {
             Ok(handle)
         } else {
-            Err(HsmError::Tampered("the domain's KEK"))
+            Err(HsmError::tampered("the domain's KEK"))
+        }
+    }
+
+    /// A KEK of a domain that this token has unwrapped, if there was one.
+    pub(super) fn proven(&self) -> Option<&WrappedKek> {
+        self.proven.get()
+    }
+
+    /// `kek` is one.
+    pub(super) fn prove(&self, kek: &WrappedKek) {
+        if self.proven.get().is_none() {
+            let _ = self.proven.set(kek.clone());
         }
     }
 
@@ -101,13 +134,9 @@ impl Generation {
     }
 
     /// Destroys the objects whose last lease has ended.
-    pub(super) fn bury(&self) {
-        if self.graveyard.1.is_empty() {
-            return;
-        }
-        let anchor = self.anchor();
+    pub(super) fn bury(&self, session: &Session) {
         for object in self.graveyard.1.try_iter() {
-            if let Err(error) = anchor.destroy_object(object) {
+            if let Err(error) = session.destroy_object(object) {
                 tracing::debug!(%error, "an evicted KEK's object could not be destroyed");
             }
         }
@@ -134,7 +163,7 @@ pub(super) fn visit<T>(
     let pkcs11 = load(&settings.module)?;
     let done = {
         let session = pkcs11.open_rw_session(find_token(&pkcs11, &settings.token_label)?)?;
-        log_in(&session, &settings.pin)?;
+        log_in(&session, &settings.pin()?)?;
         work(&session)
     };
     pkcs11.finalize()?;

@@ -30,6 +30,11 @@ impl WrappedKek {
         Some(Self { aad, blob: blob.try_into().ok()?, binding: SealedBlock::parse(binding)? })
     }
 
+    /// What it is bound to.
+    pub(super) fn aad(&self) -> &[u8] {
+        &self.aad
+    }
+
     /// The wrapped key, to be stored.
     pub const fn blob(&self) -> &[u8; Self::BLOB] {
         &self.blob
@@ -93,7 +98,7 @@ pub(super) fn wrap_key(
         .wrap_key(&Mechanism::AesKeyWrap, root, key)?
         .first_chunk()
         .copied()
-        .ok_or(HsmError::Misbehaved("C_WrapKey gave a wrong length"))
+        .ok_or(HsmError::misbehaved("C_WrapKey gave a wrong length"))
 }
 
 /// A lease on a KEK's session object. The object is destroyed after the last lease has ended.

@@ -33,7 +33,7 @@ impl Random {
         // A stuck generator, or one that wrote nothing, must not key anything.
         if bytes.iter().all(|byte| *byte == 0) {
             self.used = BLOCK;
-            return Err(HsmError::Misbehaved("C_GenerateRandom gave zeros"));
+            return Err(HsmError::misbehaved("C_GenerateRandom gave zeros"));
         }
         Ok(bytes)
     }

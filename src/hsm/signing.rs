@@ -60,12 +60,12 @@ impl Signer {
     pub(super) fn sign(&self, session: &Session, digest: &[u8; 32]) -> Result<Vec<u8>, HsmError> {
         let raw = session.sign(&Mechanism::Ecdsa, self.private, digest)?;
         let raw = <[u8; signature::RAW]>::try_from(raw)
-            .map_err(|_| HsmError::Misbehaved("C_Sign gave a wrong length"))?;
+            .map_err(|_| HsmError::misbehaved("C_Sign gave a wrong length"))?;
         let signature = signature::der(&raw);
         if self.public.verify_digest(digest, &signature) {
             Ok(signature)
         } else {
-            Err(HsmError::Misbehaved("a signature does not verify"))
+            Err(HsmError::misbehaved("a signature does not verify"))
         }
     }
 
@@ -76,13 +76,13 @@ impl Signer {
             .map_err(|_| HsmError::Setup("SHA-256 gave a wrong length".to_owned()))?;
         let mut signature = self.sign(session, &digest)?;
         if !self.public.verify(MESSAGE, &signature) {
-            return Err(HsmError::Misbehaved("a signature does not verify"));
+            return Err(HsmError::misbehaved("a signature does not verify"));
         }
         if let Some(last) = signature.last_mut() {
             *last ^= 1;
         }
         if self.public.verify(MESSAGE, &signature) {
-            return Err(HsmError::Misbehaved("a signature with a flipped bit verifies"));
+            return Err(HsmError::misbehaved("a signature with a flipped bit verifies"));
         }
         Ok(())
     }

@@ -1,11 +1,7 @@
-//! The loop that owns a session, and the operations it performs.
+//! What a worker does with a session of its own.
 
-use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
-};
+use std::sync::Arc;
 
-use crossbeam_channel::Receiver;
 use cryptoki::{object::ObjectHandle, session::Session};
 
 use super::{
@@ -13,10 +9,8 @@ use super::{
     generation::Generation,
     kek::{KekHandle, WrappedKek},
     random::Random,
+    request::{Answer, Outcome, Request},
 };
-
-/// What a worker is asked to do.
-pub(super) type Job = Box<dyn FnOnce(&mut Worker) + Send>;
 
 /// One session and the random bytes fetched through it.
 pub(super) struct Worker {
@@ -30,24 +24,37 @@ impl Worker {
         Ok(Self { session: generation.open_session()?, random: Random::new(), generation })
     }
 
-    /// Performs jobs until the queue is closed.
-    pub(super) fn run(mut self, queue: &Receiver<Job>) {
-        for job in queue {
-            // A defect in one job must not end the worker, and with it the service.
-            let _ = catch_unwind(AssertUnwindSafe(|| job(&mut self)));
-            self.generation.bury();
+    /// Does what is asked.
+    pub(super) fn perform(&mut self, request: &Request) -> Outcome {
+        let answer = match request {
+            Request::GenerateKek { aad } => self.generate_kek(aad.clone()).map(Answer::Kek),
+            Request::WrapDek { kek, aad } => {
+                self.wrap_dek(kek, aad).map(|(dek, wrapped)| Answer::Wrapped(dek, wrapped))
+            }
+            Request::UnwrapDek { kek, aad, wrapped } => {
+                self.unwrap_dek(kek, aad, wrapped).map(Answer::Dek)
+            }
+            Request::Sign { digest } => self.sign(digest).map(Answer::Signature),
+            Request::Probe => self.probe().map(|()| Answer::Sound),
+        };
+        if let (Ok(_), Request::WrapDek { kek, .. } | Request::UnwrapDek { kek, .. }) =
+            (&answer, request)
+        {
+            self.generation.prove(kek);
         }
+        self.generation.bury(&self.session);
+        answer
     }
 
     /// Makes a KEK bound to `aad`, and proves that what was wrapped can be unwrapped.
-    pub(super) fn generate_kek(&mut self, aad: Vec<u8>) -> Result<WrappedKek, HsmError> {
-        let kek = {
-            let anchor = self.generation.anchor();
-            WrappedKek::generate(&anchor, self.generation.root(), &mut self.random, aad)?
-        };
+    fn generate_kek(&mut self, aad: Vec<u8>) -> Result<WrappedKek, HsmError> {
+        let kek = self.twice(|worker| {
+            let root = worker.generation.root();
+            WrappedKek::generate(&worker.session, root, &mut worker.random, aad.clone())
+        })?;
         // The binding was made by the newborn key: that the unwrapped one opens it
         // compares the two, before anybody stores the blob.
-        self.generation.lease(&kek)?;
+        self.lease(&kek)?;
         Ok(kek)
     }
 
@@ -56,53 +63,58 @@ impl Worker {
     /// A module that mixes up handles would wrap under another tenant's key, and
     /// the secret would be lost: the KEK's binding, opened through the same
     /// handle, finds that before the row is written.
-    pub(super) fn wrap_dek(
-        &mut self,
-        kek: &WrappedKek,
-        aad: &[u8],
-    ) -> Result<(Dek, SealedBlock), HsmError> {
-        let dek = Dek::new(self.random.take(&self.session)?);
-        let wrapped = self.with_kek(kek, |worker, key| {
+    fn wrap_dek(&mut self, kek: &WrappedKek, aad: &[u8]) -> Result<(Dek, SealedBlock), HsmError> {
+        self.with_kek(kek, |worker, key| {
+            let dek = Dek::new(worker.random.take(&worker.session)?);
             let iv = worker.random.take(&worker.session)?;
             let wrapped = SealedBlock::seal(&worker.session, key, iv, aad, dek.expose())?;
             if kek.is_bound_to(&worker.session, key) {
-                Ok(wrapped)
+                Ok((dek, wrapped))
             } else {
-                Err(HsmError::Misbehaved("a KEK's handle names another key"))
+                Err(HsmError::misbehaved("a KEK's handle names another key"))
             }
-        })??;
-        Ok((dek, wrapped))
+        })?
     }
 
     /// Unwraps a DEK.
-    pub(super) fn unwrap_dek(
+    fn unwrap_dek(
         &mut self,
         kek: &WrappedKek,
         aad: &[u8],
         wrapped: &SealedBlock,
     ) -> Result<Dek, HsmError> {
-        self.with_kek(kek, |worker, key| wrapped.open(&worker.session, key, aad))?
-            .map(|block| Dek::new(*block))
-            .map_err(|_| HsmError::Tampered("the wrapped DEK"))
+        match self.with_kek(kek, |worker, key| wrapped.open(&worker.session, key, aad))? {
+            Ok(block) => Ok(Dek::new(*block)),
+            Err(error) if error.may_be_of_data() => Err(HsmError::tampered("the wrapped DEK")),
+            Err(error) => Err(error),
+        }
     }
 
-    /// Signs `digest`. A failure may be the session's, so it is tried again in a new one, once.
-    pub(super) fn sign(&mut self, digest: &[u8; 32]) -> Result<Vec<u8>, HsmError> {
-        let failed = match self.generation.signer().sign(&self.session, digest) {
-            Ok(signature) => return Ok(signature),
+    fn sign(&mut self, digest: &[u8; 32]) -> Result<Vec<u8>, HsmError> {
+        self.twice(|worker| worker.generation.signer().sign(&worker.session, digest))
+    }
+
+    /// Runs `operation`, and once more in a new session when the failure may be the session's.
+    fn twice<T>(
+        &mut self,
+        mut operation: impl FnMut(&mut Self) -> Result<T, HsmError>,
+    ) -> Result<T, HsmError> {
+        let failed = match operation(self) {
+            Ok(done) => return Ok(done),
+            Err(error) if error.is_hopeless() => return Err(error),
             Err(error) => error,
         };
-        tracing::warn!(error = %failed, "the HSM did not sign");
+        tracing::warn!(error = %failed, "the HSM refuses; once more in a new session");
         self.session = self.generation.open_session()?;
-        self.generation.signer().sign(&self.session, digest)
+        operation(self)
     }
 
     /// Runs `operation` with a lease on `kek`, and finds out what a failure means.
     ///
     /// Modules report a wrong tag as `CKR_GENERAL_ERROR`, so the code is not
     /// believed. When the KEK's own binding still opens through the same handle,
-    /// the failure is the operation's own: the inner error. Otherwise the handle
-    /// or the session is stale, and both are made anew, once.
+    /// and the operation fails again, the failure is its own: the inner error.
+    /// Otherwise the handle or the session is stale, and both are made anew, once.
     fn with_kek<T>(
         &mut self,
         kek: &WrappedKek,
@@ -110,6 +122,7 @@ impl Worker {
     ) -> Result<Result<T, HsmError>, HsmError> {
         match self.attempt(kek, &operation)? {
             Attempt::Done(result) => return Ok(result),
+            Attempt::Stale(error) if error.is_hopeless() => return Err(error),
             Attempt::Stale(error) => tracing::warn!(%error, "the HSM lost a handle or a session"),
         }
         self.generation.evict(kek);
@@ -128,53 +141,75 @@ impl Worker {
         let lease = self.lease(kek)?;
         Ok(match operation(self, lease.object()) {
             Ok(value) => Attempt::Done(Ok(value)),
-            Err(error) if kek.is_bound_to(&self.session, lease.object()) => {
-                Attempt::Done(Err(error))
+            Err(_) if kek.is_bound_to(&self.session, lease.object()) => {
+                Attempt::Done(operation(self, lease.object()))
             }
             Err(error) => Attempt::Stale(error),
         })
     }
 
-    /// A lease on `kek`. A blob that does not unwrap is bad when another one does.
+    /// A lease on `kek`. A blob that does not unwrap is bad when the token unwraps another one that it made long ago.
     fn lease(&mut self, kek: &WrappedKek) -> Result<Arc<KekHandle>, HsmError> {
-        self.generation.lease(kek).or_else(|error| match error {
-            HsmError::Tampered(_) => Err(error),
-            _ => self.probe().and(Err(HsmError::Tampered("the domain's KEK"))),
-        })
+        match self.generation.lease(kek, &self.session) {
+            Ok(lease) => return Ok(lease),
+            Err(error) if error.is_hopeless() => return Err(error),
+            Err(_) => self.probe()?,
+        }
+        match self.generation.proven() {
+            Some(proven) if proven != kek => Err(HsmError::tampered("the domain's KEK")),
+            // A module that takes every key for another one keeps its promises among these.
+            _ => Err(HsmError::Away("it has not unwrapped a domain's KEK yet".to_owned())),
+        }
     }
 
-    /// Wraps and unwraps a key that is nobody's.
-    pub(super) fn probe(&mut self) -> Result<(), HsmError> {
-        let anchor = self.generation.anchor();
-        let root = self.generation.root();
-        let kek = WrappedKek::generate(&anchor, root, &mut self.random, b"probe".to_vec())?;
-        let object = kek.unwrap(&anchor, root)?;
-        let bound = kek.is_bound_to(&anchor, object);
-        anchor.destroy_object(object)?;
-        if bound { Ok(()) } else { Err(HsmError::Misbehaved("a key changed when it was wrapped")) }
+    /// Wraps and unwraps a key that is nobody's, and unwraps one that was unwrapped before.
+    fn probe(&mut self) -> Result<(), HsmError> {
+        if let Some(proven) = self.generation.proven().cloned() {
+            self.twice(|worker| {
+                let object = proven.unwrap(&worker.session, worker.generation.root())?;
+                let bound = proven.is_bound_to(&worker.session, object);
+                worker.session.destroy_object(object)?;
+                if bound { Ok(()) } else { Err(HsmError::misbehaved("the root is another key")) }
+            })?;
+        }
+        self.twice(|worker| {
+            let (session, root) = (&worker.session, worker.generation.root());
+            let kek = WrappedKek::generate(session, root, &mut worker.random, b"probe".to_vec())?;
+            let object = kek.unwrap(session, root)?;
+            let bound = kek.is_bound_to(session, object);
+            session.destroy_object(object)?;
+            if bound {
+                Ok(())
+            } else {
+                Err(HsmError::misbehaved("a key changed when it was wrapped"))
+            }
+        })
     }
 
     /// Proves that this token keeps the promises of the design, the refusals included.
     pub(super) fn self_test(&mut self) -> Result<(), HsmError> {
         let kek = self.generate_kek(b"self-test".to_vec())?;
+        let other = self.generate_kek(b"another".to_vec())?;
         let (dek, wrapped) = self.wrap_dek(&kek, b"aad")?;
         if self.unwrap_dek(&kek, b"aad", &wrapped)?.expose() != dek.expose() {
-            return Err(HsmError::Misbehaved("a DEK changed when it was wrapped"));
+            return Err(HsmError::misbehaved("a DEK changed when it was wrapped"));
         }
         let mut flipped = *wrapped.as_bytes();
         flipped[20] ^= 1;
         let refusals = [
             (self.unwrap_dek(&kek, b"AAD", &wrapped), "a wrong AAD"),
             (self.unwrap_dek(&kek, b"aad", &SealedBlock::from(flipped)), "a flipped bit"),
+            (self.unwrap_dek(&other, b"aad", &wrapped), "another key"),
         ];
         for (opened, what) in refusals {
             match opened {
                 Err(HsmError::Tampered(_)) => {}
                 Err(error) => return Err(error),
-                Ok(_) => return Err(HsmError::Misbehaved(what)),
+                Ok(_) => return Err(HsmError::misbehaved(what)),
             }
         }
         self.generation.evict(&kek);
+        self.generation.evict(&other);
         self.generation.signer().prove(&self.session)
     }
 }

@@ -26,11 +26,12 @@ const TABLE: [(&str, &[&str]); 19] = [
 ];
 
 /// What only some rooms may name outside the crate.
-const OUTSIDE: [(&str, &[&str]); 15] = [
+const OUTSIDE: [(&str, &[&str]); 16] = [
     ("cryptoki", &["hsm"]),
     ("async_graphql", &["graphql"]),
     ("axum", &["api", "app", "edge", "graphql", "grpc", "rest", "server"]),
-    ("prost", &["api", "grpc", "rest"]),
+    ("prost", &["api", "grpc", "hsm", "rest"]),
+    ("rustix", &["cli"]),
     ("prost_reflect", &["rest"]),
     ("prost_types", &["api", "rest"]),
     ("tonic", &["grpc"]),

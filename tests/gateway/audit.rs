@@ -37,7 +37,7 @@ pub async fn verify(config: &Config, heads: &Heads, later: Duration) -> Report {
 }
 
 async fn verify_as(owner: &DatabaseConnection, heads: &Heads, later: Duration) -> Report {
-    let keys = [engine().signing_key().clone()];
+    let keys = [engine().signing_key().unwrap().clone()];
     audit::verify(owner, &keys, None, heads, now() + micros(later)).await.unwrap()
 }
 

@@ -20,7 +20,7 @@ use cryptoki::{
     session::{Session, UserType},
     types::AuthPin,
 };
-use usersecret::hsm::{Hsm, Pin, Profile, Settings, SigningKey};
+use usersecret::hsm::{Hsm, Isolation, Profile, Settings, SigningKey};
 
 use crate::support::module;
 
@@ -170,11 +170,13 @@ fn look(session: &Session) {
 
 /// Signs through the engine, as the service does.
 fn sign(dir: &Path) {
-    let hsm = Hsm::start(Settings {
+    let hsm = Hsm::start(&Settings {
         module: module(),
         token_label: LABEL.to_owned(),
-        pin: Pin::new(PIN.to_owned()),
+        pin_file: dir.join("pin"),
         profile: Profile::SOFTHSM,
+        isolation: Isolation::Thread,
+        sessions: 0,
         queue: 4,
         deadline: Duration::from_secs(20),
         kek_handles: 4,
@@ -182,8 +184,9 @@ fn sign(dir: &Path) {
     .unwrap();
     let digest = digest(&SHA256, MESSAGE).as_ref().try_into().unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    fs::write(dir.join("signature"), runtime.block_on(hsm.sign(digest)).unwrap()).unwrap();
-    fs::write(dir.join("key-id"), hsm.signing_key().id()).unwrap();
+    let key = hsm.signing_key().unwrap();
+    fs::write(dir.join("signature"), runtime.block_on(hsm.sign(&key, digest)).unwrap()).unwrap();
+    fs::write(dir.join("key-id"), key.id()).unwrap();
 }
 
 #[test]
@@ -231,6 +234,7 @@ fn what_the_token_signs_the_printed_key_verifies() {
     // The key is public: it does not take the PIN.
     fs::remove_file(token.path("pin")).unwrap();
     let pem = token.good(["audit", "public-key"], &[]);
+    fs::write(token.path("pin"), PIN).unwrap();
     token.visit("sign");
     let signature = fs::read(token.path("signature")).unwrap();
     let key = SigningKey::from_pem(&pem).unwrap();

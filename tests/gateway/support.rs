@@ -7,7 +7,7 @@ use std::{
     fs::{self, File},
     net::SocketAddr,
     path::{Path, PathBuf},
-    sync::{Mutex, OnceLock},
+    sync::{LazyLock, Mutex, OnceLock},
     time::{Duration, Instant},
 };
 
@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use usersecret::{
     app::{App, Core, Seams, StartError},
     config::Config,
-    hsm::{self, Hsm, Pin, Profile, Settings},
+    hsm::{self, Hsm, Isolation, Profile, Settings},
     server::{Certificates, Server},
     transfer::{self, Import, Tally},
 };
@@ -67,12 +67,19 @@ pub fn module() -> PathBuf {
         .map_or_else(|| "/usr/lib/softhsm/libsofthsm2.so".into(), PathBuf::from)
 }
 
+fn test_pin() -> PathBuf {
+    let conf = PathBuf::from(std::env::var_os("SOFTHSM2_CONF").expect(".cargo/config.toml"));
+    conf.with_file_name("pin")
+}
+
 fn settings() -> Settings {
     Settings {
         module: module(),
         token_label: "usersecret-test".to_owned(),
-        pin: Pin::new(PIN.to_owned()),
+        pin_file: test_pin(),
         profile: Profile::SOFTHSM,
+        isolation: Isolation::Thread,
+        sessions: 0,
         queue: 1024,
         deadline: Duration::from_secs(20),
         kek_handles: 16,
@@ -88,16 +95,17 @@ pub fn engine() -> Hsm {
         fs::create_dir_all(dir).unwrap();
         let lock = File::create(dir.join("lock")).unwrap();
         lock.lock().unwrap();
+        fs::write(test_pin(), PIN).unwrap();
         if !dir.join("ready").exists() {
             let _ = fs::remove_dir_all(dir.join("tokens"));
             let made = settings();
-            hsm::create_token(&made.module, dir, &made.token_label, &made.pin).unwrap();
+            hsm::create_token(&made.module, dir, &made.token_label, &made.pin().unwrap()).unwrap();
             hsm::create_keys(&made, None).unwrap();
             fs::write(dir.join("ready"), "").unwrap();
         }
         // A token that older tests made has none.
         hsm::ensure_signing_key(&settings()).unwrap();
-        Mutex::new(Hsm::start(settings()).unwrap())
+        Mutex::new(Hsm::start(&settings()).unwrap())
     });
     hsm.lock().unwrap().clone()
 }
@@ -364,9 +372,13 @@ pub fn postgres(verb: &str, name: &str) -> String {
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
+/// Made once, because that takes longer than a request. It keeps no connection: each test has a runtime of its own.
+static HTTP: LazyLock<reqwest::Client> =
+    LazyLock::new(|| reqwest::Client::builder().pool_max_idle_per_host(0).build().unwrap());
+
 impl Client {
     pub fn request(&self) -> reqwest::RequestBuilder {
-        let request = reqwest::Client::new().post(format!("{}/graphql", self.url));
+        let request = HTTP.post(format!("{}/graphql", self.url));
         match &self.token {
             Some(token) => request.bearer_auth(token),
             None => request,

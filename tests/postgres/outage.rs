@@ -40,7 +40,7 @@ impl Drop for Stop {
 /// What the auditor finds when every event must be sealed.
 pub async fn verify(config: &Config, heads: &Heads) -> Report {
     let owner = Database::owner(&config.database.settings().unwrap()).await.unwrap();
-    let keys = [engine().signing_key().clone()];
+    let keys = [engine().signing_key().unwrap().clone()];
     let later = Clock::system().now().as_micros() + 120_000_000;
     let report = audit::verify(&owner, &keys, None, heads, later).await.unwrap();
     owner.close().await.unwrap();

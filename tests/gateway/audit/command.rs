@@ -41,7 +41,7 @@ impl Desk {
         assert!(told.status.success(), "{told:?}");
         assert_eq!(
             String::from_utf8(told.stdout.clone()).unwrap(),
-            engine().signing_key().to_pem()
+            engine().signing_key().unwrap().to_pem()
         );
         fs::write(&desk.key, told.stdout).unwrap();
         desk

@@ -1,0 +1,65 @@
+//! What the engine must know.
+
+use std::{fs, path::PathBuf, time::Duration};
+
+use super::{HsmError, Pin, Profile};
+
+/// What the engine must know of its token.
+#[derive(Clone)]
+pub struct Settings {
+    /// The PKCS#11 module, a shared library.
+    pub module: PathBuf,
+    /// The token's label; slot numbers are not stable.
+    pub token_label: String,
+    /// A file that holds the user PIN. It is read by who logs in, whenever that is.
+    pub pin_file: PathBuf,
+    /// How this vendor's module likes to be treated.
+    pub profile: Profile,
+    /// Where the module is loaded.
+    pub isolation: Isolation,
+    /// Sessions of a process that work at the same time; 0 is as many as the profile says.
+    pub sessions: usize,
+    /// The most jobs that may wait.
+    pub queue: usize,
+    /// How long a job may wait and run.
+    pub deadline: Duration,
+    /// The most KEKs whose handles are kept.
+    pub kek_handles: u64,
+}
+
+/// Where the module is loaded.
+#[derive(Clone)]
+pub enum Isolation {
+    /// In this process: when the module hangs or crashes, so does the service.
+    Thread,
+    /// In processes of its own, which are replaced when they hang, crash or lose their token.
+    Process(Processes),
+}
+
+/// The processes in which a module is loaded.
+#[derive(Clone)]
+pub struct Processes {
+    /// The program of this service; it is told to be a worker.
+    pub program: PathBuf,
+    /// How many.
+    pub count: usize,
+    /// The workers' log: the filter, and whether it is JSON.
+    pub log: (String, bool),
+    /// After how many jobs one is replaced, against modules that leak.
+    pub jobs: u64,
+}
+
+impl Settings {
+    /// The sessions of a process that work.
+    pub(super) const fn sessions(&self) -> usize {
+        if self.sessions == 0 { self.profile.sessions } else { self.sessions }
+    }
+
+    /// Reads the PIN.
+    pub fn pin(&self) -> Result<Pin, HsmError> {
+        let file = &self.pin_file;
+        fs::read_to_string(file).map(Pin::new).map_err(|error| {
+            HsmError::Setup(format!("hsm.pin_file: {} cannot be read: {error}", file.display()))
+        })
+    }
+}

@@ -1,0 +1,160 @@
+//! What a worker answers.
+
+use prost::Message;
+use zeroize::Zeroize as _;
+
+use super::{
+    super::{
+        Dek, HsmError, SealedBlock, SigningKey,
+        failure::{Class, Failure},
+        request::{Answer, Outcome},
+    },
+    Kek,
+};
+
+/// What came of an order; of the start, as number 0, with the public signing key as its bytes.
+#[derive(PartialEq, Message)]
+#[prost(skip_debug)]
+pub(in crate::hsm) struct Report {
+    #[prost(uint64, tag = "1")]
+    pub(in crate::hsm) number: u64,
+    #[prost(enumeration = "Kind", tag = "2")]
+    kind: i32,
+    #[prost(message, optional, tag = "3")]
+    kek: Option<Kek>,
+    /// The wrapped DEK, the signature, or the public key.
+    #[prost(bytes = "vec", tag = "4")]
+    bytes: Vec<u8>,
+    #[prost(bytes = "vec", tag = "5")]
+    dek: Vec<u8>,
+    /// Of an error.
+    #[prost(string, tag = "6")]
+    text: String,
+    /// Of a failed call.
+    #[prost(uint32, tag = "7")]
+    class: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, prost::Enumeration)]
+#[repr(i32)]
+enum Kind {
+    Sound = 0,
+    Kek = 1,
+    Wrapped = 2,
+    Dek = 3,
+    Bytes = 4,
+    Tampered = 5,
+    PinIncorrect = 6,
+    Setup = 7,
+    Call = 8,
+    Misbehaved = 9,
+    Away = 10,
+    Stopped = 11,
+}
+
+impl std::fmt::Debug for Report {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Report").field("number", &self.number).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Report {
+    fn drop(&mut self) {
+        self.dek.zeroize();
+    }
+}
+
+impl Report {
+    pub(in crate::hsm) fn new(number: u64, outcome: Outcome) -> Self {
+        let mut report = Self::default();
+        report.number = number;
+        match outcome {
+            Ok(answer) => report.put(answer),
+            Err(error) => report.put_error(error),
+        }
+        report
+    }
+
+    /// Of the start.
+    pub(in crate::hsm) fn of_start(started: Result<&SigningKey, HsmError>) -> Self {
+        Self::new(0, started.map(|key| Answer::Signature(key.spki().to_vec())))
+    }
+
+    pub(in crate::hsm) fn signing_key(self) -> Result<SigningKey, HsmError> {
+        match self.read()? {
+            Answer::Signature(spki) => SigningKey::from_spki(&spki),
+            _ => None,
+        }
+        .ok_or_else(|| HsmError::misbehaved("a worker has no signing key"))
+    }
+
+    fn put(&mut self, answer: Answer) {
+        match answer {
+            Answer::Sound => self.set_kind(Kind::Sound),
+            Answer::Kek(kek) => {
+                self.set_kind(Kind::Kek);
+                self.kek = Some(Kek::new(&kek));
+            }
+            Answer::Wrapped(dek, wrapped) => {
+                self.set_kind(Kind::Wrapped);
+                self.dek = dek.expose().to_vec();
+                self.bytes = wrapped.as_bytes().to_vec();
+            }
+            Answer::Dek(dek) => {
+                self.set_kind(Kind::Dek);
+                self.dek = dek.expose().to_vec();
+            }
+            Answer::Signature(signature) => {
+                self.set_kind(Kind::Bytes);
+                self.bytes = signature;
+            }
+        }
+    }
+
+    fn put_error(&mut self, error: HsmError) {
+        let (kind, text) = match error {
+            HsmError::Tampered(what) => (Kind::Tampered, what.into_owned()),
+            HsmError::PinIncorrect => (Kind::PinIncorrect, String::new()),
+            HsmError::Setup(text) => (Kind::Setup, text),
+            HsmError::Call(failure) => {
+                let index = Class::ALL.iter().position(|class| *class == failure.class);
+                self.class = index.and_then(|index| u32::try_from(index).ok()).unwrap_or(u32::MAX);
+                (Kind::Call, failure.to_string())
+            }
+            HsmError::Misbehaved(how) => (Kind::Misbehaved, how.into_owned()),
+            HsmError::Away(why) => (Kind::Away, why),
+            HsmError::QueueFull(_) | HsmError::Deadline | HsmError::Stopped => {
+                (Kind::Stopped, String::new())
+            }
+        };
+        self.set_kind(kind);
+        self.text = text;
+    }
+
+    pub(in crate::hsm) fn read(mut self) -> Outcome {
+        let foreign = || HsmError::misbehaved("a worker's report is not understood");
+        let dek = |bytes: &[u8]| bytes.try_into().map(Dek::new).map_err(|_| foreign());
+        let text = std::mem::take(&mut self.text);
+        Ok(match self.kind() {
+            Kind::Sound => Answer::Sound,
+            Kind::Kek => Answer::Kek(self.kek.take().and_then(Kek::read).ok_or_else(foreign)?),
+            Kind::Wrapped => Answer::Wrapped(
+                dek(&self.dek)?,
+                SealedBlock::parse(&self.bytes).ok_or_else(foreign)?,
+            ),
+            Kind::Dek => Answer::Dek(dek(&self.dek)?),
+            Kind::Bytes => Answer::Signature(std::mem::take(&mut self.bytes)),
+            Kind::Tampered => return Err(HsmError::Tampered(text.into())),
+            Kind::PinIncorrect => return Err(HsmError::PinIncorrect),
+            Kind::Setup => return Err(HsmError::Setup(text)),
+            Kind::Misbehaved => return Err(HsmError::Misbehaved(text.into())),
+            Kind::Away => return Err(HsmError::Away(text)),
+            Kind::Stopped => return Err(HsmError::Stopped),
+            Kind::Call => {
+                let class = usize::try_from(self.class).ok().and_then(|at| Class::ALL.get(at));
+                let class = class.copied().unwrap_or(Class::Doubtful);
+                return Err(HsmError::Call(Failure::new(class, text)));
+            }
+        })
+    }
+}

@@ -1,0 +1,69 @@
+//! A start without an HSM, a PIN that is refused, and a token that is shut to who is not root.
+
+use std::{fs, time::Duration};
+
+use crate::{
+    load::Load,
+    service::{Service, hide},
+};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_start_without_the_hsm_waits_and_heals_when_it_comes() {
+    let mut service = Service::start(&[]).await;
+    let ann = service.caller("acme", Some("ann"));
+    let id = ann.create("a").await;
+    service.stop();
+    let back = hide(service.data().join("softhsm/tokens"));
+    service.serve(&[]);
+    service.is_ready(false).await;
+    // Metadata needs no HSM.
+    assert_eq!(ann.get(&id).await.code(), "OK");
+    let system = service.caller("acme", None);
+    assert_eq!(system.reveal("acme", &id, None).await.code(), "UNAVAILABLE");
+    back();
+    service.is_ready(true).await;
+    assert_eq!(system.reveal("acme", &id, None).await.code(), "OK");
+    service.stop();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pin_that_is_refused_is_tried_once() {
+    let mut service = Service::start(&[]).await;
+    let system = service.caller("acme", None);
+    let id = service.caller("acme", Some("ann")).create("a").await;
+    let pin = service.data().join("pin");
+    let right = fs::read_to_string(&pin).unwrap();
+    fs::write(&pin, "0000").unwrap();
+    service.kill_workers();
+    service.is_ready(false).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let refused =
+        "cannot be used before somebody changes something error=the token refuses the PIN";
+    assert_eq!(service.log().matches(refused).count(), 1, "{}", service.log());
+    assert_eq!(system.reveal("acme", &id, None).await.code(), "UNAVAILABLE");
+    assert!(!service.log().contains("0000") && !service.log().contains(right.trim()));
+    service.stop();
+    // Who starts it is told so.
+    service.serve(&[]);
+    assert!(!service.ends().success());
+    assert!(service.log().contains("the token refuses the PIN"), "{}", service.log());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_directory_that_cannot_be_read_for_a_while() {
+    let mut service = Service::start_as_nobody().await;
+    let load = Load::start(&service).await;
+    load.all_is_well().await;
+    let open = service.shut("softhsm/tokens");
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    // A process that begins now finds no token.
+    service.kill_workers();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    open();
+    load.heals().await;
+    let told = load.told();
+    assert!(told.keys().all(|code| ["OK", "UNAVAILABLE"].contains(&code.as_str())), "{told:?}");
+    load.all_is_well().await;
+    load.end().await;
+    service.stop();
+}

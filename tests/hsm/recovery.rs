@@ -1,0 +1,111 @@
+//! What breaks, breaks for as long as it is broken.
+
+use std::{sync::Arc, time::Duration};
+
+use crate::{
+    load::Load,
+    service::{Service, hide},
+};
+
+/// What a fault leaves to callers meanwhile.
+#[derive(Clone, Copy, PartialEq)]
+enum Meanwhile {
+    /// Nothing is noticed, but for what was under way.
+    Served,
+    /// Some or all are told that the service is not available.
+    Away,
+}
+
+/// `harm` is done under load for `time`, then undone: only `UNAVAILABLE` reaches callers, only meanwhile, and nothing is lost.
+async fn outlives<U: FnOnce()>(
+    meanwhile: Meanwhile,
+    time: Duration,
+    harm: impl FnOnce(&Service) -> U,
+) {
+    let mut service = Service::start(&[("USERSECRET_HSM__DEADLINE_MS", "1000")]).await;
+    let load = Load::start(&service).await;
+    load.all_is_well().await;
+    let undo = harm(&service);
+    tokio::time::sleep(time).await;
+    let told = load.told();
+    assert!(told.keys().all(|code| ["OK", "UNAVAILABLE"].contains(&code.as_str())), "{told:?}");
+    if meanwhile == Meanwhile::Away {
+        assert!(told.contains_key("UNAVAILABLE"), "nothing happened: {told:?}");
+    } else {
+        assert!(told["OK"] > 20, "{told:?}");
+    }
+    undo();
+    load.heals().await;
+    let told = load.told();
+    assert!(told.keys().all(|code| ["OK", "UNAVAILABLE"].contains(&code.as_str())), "{told:?}");
+    load.all_is_well().await;
+    service.is_ready(true).await;
+    load.end().await;
+    assert_eq!(service.workers().len(), 1, "{}", service.log());
+    service.stop();
+}
+
+/// The module does as `line` says until told otherwise.
+async fn outlives_the_fault(meanwhile: Meanwhile, line: &str) {
+    outlives(meanwhile, Duration::from_secs(3), |service| {
+        let faults = Arc::clone(&service.faults);
+        faults.set(line).unwrap();
+        move || faults.set("").unwrap()
+    })
+    .await;
+}
+
+macro_rules! faults {
+    ($($name:ident: $meanwhile:ident, $line:expr;)*) => {
+        $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $name() {
+            outlives_the_fault(Meanwhile::$meanwhile, $line).await;
+        })*
+    };
+}
+
+faults! {
+    a_device_that_is_removed: Away, "function=* return=CKR_DEVICE_REMOVED";
+    sessions_closed_behind_our_back: Served, "function=C_DecryptInit close_sessions from=3 count=1 for_ms=500";
+    a_finalize_behind_our_back: Served, "function=C_DecryptInit finalize from=3 count=1 for_ms=500";
+    a_call_that_hangs: Away, "function=C_Decrypt hang from=3";
+    a_module_that_crashes: Served, "function=C_Decrypt kill from=40";
+    a_key_for_another_when_reading: Away, "function=C_DecryptInit swap_key from=5";
+    a_key_for_another_when_writing: Away, "function=C_EncryptInit,C_DecryptInit swap_key from=20";
+    a_key_for_another_in_everything: Away, "function=C_EncryptInit,C_DecryptInit,C_WrapKey,C_UnwrapKey,C_SignInit swap_key from=9";
+    a_token_that_says_nothing: Away, "function=* return=CKR_GENERAL_ERROR";
+    one_failure_of_one_call: Served, "function=C_Decrypt return=CKR_DEVICE_ERROR from=7 count=1";
+    a_login_that_is_lost: Away, "function=C_EncryptInit,C_DecryptInit return=CKR_USER_NOT_LOGGED_IN";
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_directory_that_is_gone_for_a_while() {
+    outlives(Meanwhile::Served, Duration::from_secs(2), |service| {
+        hide(service.data().join("softhsm/tokens"))
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_that_is_killed() {
+    outlives(Meanwhile::Served, Duration::from_secs(2), |service| {
+        assert_eq!(service.workers().len(), 1);
+        service.kill_workers();
+        || ()
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn workers_that_are_replaced_all_the_time() {
+    let jobs = [("USERSECRET_HSM__PROCESS_JOBS", "50")];
+    let mut service = Service::start(&jobs).await;
+    let load = Load::start(&service).await;
+    let before = service.workers();
+    for _ in 0..10 {
+        load.all_is_well().await;
+    }
+    assert_ne!(service.workers()[0].0, before[0].0);
+    load.end().await;
+    service.stop();
+}
