@@ -88,7 +88,7 @@ enum Command {
         domain: Option<String>,
     },
     /// Works with the HSM for the service that started it.
-    #[command(hide = true)]
+    #[command(name = crate::hsm::WORKER, hide = true)]
     HsmWorker,
     /// What an auditor needs.
     Audit {

@@ -32,7 +32,7 @@ mod wire;
 mod worker;
 
 use std::{
-    sync::Arc,
+    sync::{Arc, atomic::AtomicBool},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
@@ -87,17 +87,11 @@ impl Hsm {
             Isolation::Thread => 1,
             Isolation::Process(processes) => processes.count.max(1),
         };
-        let (first, begun) = crossbeam_channel::bounded(count);
+        // One after the other: a PIN that the token refuses is tried once, by whomever.
+        let refused = Arc::new(AtomicBool::new(false));
         let offices = (0..count)
-            .map(|_| Office::open(settings, first.clone()))
+            .map(|_| Office::open(settings, Arc::clone(&refused)))
             .collect::<Result<Vec<_>, _>>()?;
-        drop(first);
-        for outcome in begun.iter().take(count) {
-            match outcome {
-                Err(error) if error.is_final() => return Err(error),
-                _ => {}
-            }
-        }
         Ok(Self { offices: offices.into(), deadline: settings.deadline })
     }
 
@@ -183,15 +177,22 @@ const ANOTHER: HsmError =
     HsmError::Misbehaved(std::borrow::Cow::Borrowed("it answered something else than was asked"));
 
 impl Office {
-    fn open(settings: &Settings, first: Sender<Result<(), HsmError>>) -> Result<Self, HsmError> {
+    /// Fails when somebody has to change something first; an HSM that is away is waited for by the keeper.
+    fn open(settings: &Settings, refused: Arc<AtomicBool>) -> Result<Self, HsmError> {
+        let (first, begun) = crossbeam_channel::bounded(1);
         let (tell, events) = crossbeam_channel::unbounded();
         let desk = Arc::new(Desk::new(settings.queue, tell.clone()));
-        let keeper = Keeper::new(settings.clone(), Arc::clone(&desk), (tell.clone(), events));
+        let keeper =
+            Keeper::new(settings.clone(), Arc::clone(&desk), (tell.clone(), events), refused);
         let keeper = thread::Builder::new()
             .name("hsm-keeper".to_owned())
             .spawn(move || keeper.run(&first))
             .map_err(|source| HsmError::Setup(source.to_string()))?;
-        Ok(Self { desk, sessions: settings.sessions(), tell, keeper: Some(keeper) })
+        let office = Self { desk, sessions: settings.sessions(), tell, keeper: Some(keeper) };
+        match begun.recv() {
+            Ok(Err(error)) if error.is_final() => Err(error),
+            _ => Ok(office),
+        }
     }
 }
 

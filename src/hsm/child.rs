@@ -1,11 +1,14 @@
 //! A worker's process: it does what comes through its standard input, until that ends.
 
 use std::{
+    fs::File,
     io::{self, BufReader},
+    os::fd::AsFd as _,
     sync::{Arc, Mutex, PoisonError},
 };
 
 use super::{
+    HsmError,
     crew::{Crew, Reply},
     wire::{self, Charge, Order, Report},
 };
@@ -18,27 +21,19 @@ pub fn serve(log: impl FnOnce(&str, bool)) -> io::Result<()> {
     let Some(charge) = wire::receive::<Charge>(&mut orders)? else { return Ok(()) };
     log(&charge.log_filter, charge.log_json);
     let settings = charge.settings().ok_or_else(|| io::Error::other("an unknown profile"))?;
-    let reports = Arc::new(Mutex::new(io::stdout()));
-    let tell = Arc::clone(&reports);
-    let reply: Reply = Arc::new(move |number, outcome| {
-        let report = Report::new(number, outcome);
-        // When nobody listens any more, the orders end as well.
-        let _ = wire::send(&mut *tell.lock().unwrap_or_else(PoisonError::into_inner), &report);
+    // Without the buffer of `Stdout`, which is cut at line ends and keeps what went through it.
+    let reports = Mutex::new(File::from(io::stdout().as_fd().try_clone_to_owned()?));
+    let tell = Arc::new(move |report: &Report| {
+        wire::send(&mut *reports.lock().unwrap_or_else(PoisonError::into_inner), report)
     });
+    let answer = Arc::clone(&tell);
+    // When nobody listens any more, the orders end as well.
+    let reply: Reply = Arc::new(move |number, outcome| drop(answer(&Report::new(number, outcome))));
     let crew = match Crew::start(&settings, &reply) {
         Ok(crew) => crew,
-        Err(error) => {
-            let report = Report::of_start(Err(error));
-            return wire::send(
-                &mut *reports.lock().unwrap_or_else(PoisonError::into_inner),
-                &report,
-            );
-        }
+        Err(error) => return tell(&Report::of_start(Err(error))),
     };
-    if let Some(key) = crew.signing_key() {
-        let report = Report::of_start(Ok(key));
-        wire::send(&mut *reports.lock().unwrap_or_else(PoisonError::into_inner), &report)?;
-    }
+    tell(&Report::of_start(crew.signing_key().ok_or(HsmError::Stopped)))?;
     while let Some(order) = wire::receive::<Order>(&mut orders)? {
         let (number, request) =
             order.read().ok_or_else(|| io::Error::other("an order is not understood"))?;

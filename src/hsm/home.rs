@@ -18,7 +18,7 @@ use super::{
 /// How long a worker's process may take to begin.
 const START: Duration = Duration::from_secs(10);
 
-/// The word that tells the program to be a worker.
+/// The command that tells the program to be a worker.
 pub const WORKER: &str = "hsm-worker";
 
 /// Takes requests; what comes of them is told by the reply that it was started with.

@@ -1,7 +1,10 @@
 //! Sees to it that there is a home: opens it, replaces it when its token is sick or it is worn, kills it when it hangs.
 
 use std::{
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -35,6 +38,8 @@ pub(super) struct Keeper {
     pause: Duration,
     /// When the home was opened.
     opened: Option<Instant>,
+    /// The token refused the PIN, whoever tried it.
+    refused: Arc<AtomicBool>,
 }
 
 impl Keeper {
@@ -42,8 +47,10 @@ impl Keeper {
         settings: Settings,
         desk: Arc<Desk>,
         (tell, events): (Sender<Event>, Receiver<Event>),
+        refused: Arc<AtomicBool>,
     ) -> Self {
-        Self { settings, desk, events, tell, number: 0, tried: 0, pause: TICK, opened: None }
+        let (number, tried, pause, opened) = (0, 0, TICK, None);
+        Self { settings, desk, events, tell, number, tried, pause, opened, refused }
     }
 
     /// Keeps a home until the engine stops. What came of the first attempt is told to `first`.
@@ -63,7 +70,6 @@ impl Keeper {
             Err(error) => {
                 let _ = first.try_send(Err(error.clone()));
                 if self.is_final(&error) {
-                    tracing::error!(%error, "the HSM cannot be used before somebody changes something");
                     self.desk.away(error);
                     return self.wait(None);
                 }
@@ -81,6 +87,9 @@ impl Keeper {
     }
 
     fn start(&mut self) -> Result<(Home, SigningKey), HsmError> {
+        if self.refused.load(Ordering::SeqCst) {
+            return Err(HsmError::PinIncorrect);
+        }
         self.tried += 1;
         let number = self.tried;
         // The desk owns the home, which owns the reply.
@@ -91,7 +100,13 @@ impl Keeper {
             }
         });
         let tell = self.tell.clone();
-        Home::start(&self.settings, &reply, move || drop(tell.send(Event::Ended(number))))
+        let ended = move || drop(tell.send(Event::Ended(number)));
+        Home::start(&self.settings, &reply, ended).inspect_err(|error| {
+            if *error == HsmError::PinIncorrect {
+                self.refused.store(true, Ordering::SeqCst);
+                tracing::error!(%error, "the HSM cannot be used before somebody changes something");
+            }
+        })
     }
 
     fn open(&mut self, home: Home, key: SigningKey) -> Option<Home> {
@@ -136,6 +151,7 @@ impl Keeper {
                 return self.lose("a call into the module does not come back");
             }
             if let Isolation::Process(processes) = &self.settings.isolation
+                && processes.jobs > 0
                 && self.desk.count() >= processes.jobs
             {
                 sick = sick.or(Some(Instant::now()));
@@ -145,6 +161,7 @@ impl Keeper {
                     Replaced::Yes => sick = None,
                     Replaced::Not => sick = Some(Instant::now() + self.pause),
                     Replaced::Gone => return Some(()),
+                    Replaced::Never => sick = None,
                 }
             }
         }
@@ -181,6 +198,8 @@ impl Keeper {
                 self.desk.orphaned(old);
                 Replaced::Yes
             }
+            // The old one does what it still can, and nobody tries again.
+            Err(HsmError::PinIncorrect) => Replaced::Never,
             Err(error) => {
                 tracing::warn!(%error, "the HSM does not answer as it must, and not to another process either");
                 self.pause = LONGEST.min(self.pause * 2);
@@ -194,4 +213,5 @@ enum Replaced {
     Yes,
     Not,
     Gone,
+    Never,
 }

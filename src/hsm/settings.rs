@@ -45,7 +45,7 @@ pub struct Processes {
     pub count: usize,
     /// The workers' log: the filter, and whether it is JSON.
     pub log: (String, bool),
-    /// After how many jobs one is replaced, against modules that leak.
+    /// After how many jobs one is replaced, against modules that leak; 0 is never.
     pub jobs: u64,
 }
 

@@ -67,3 +67,38 @@ async fn a_token_directory_that_cannot_be_read_for_a_while() {
     load.end().await;
     service.stop();
 }
+
+/// Neither by several processes, nor instead of one that is sick.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pin_that_is_refused_is_tried_once_by_all() {
+    let mut service = Service::start(&[("USERSECRET_HSM__PROCESSES", "3")]).await;
+    let system = service.caller("acme", None);
+    let id = service.caller("acme", Some("ann")).create("a").await;
+    assert_eq!(service.workers().len(), 3);
+    fs::write(service.data().join("pin"), "0000").unwrap();
+    service.faults.set("function=* return=CKR_DEVICE_REMOVED").unwrap();
+    for _ in 0..5 {
+        assert_eq!(system.reveal("acme", &id, None).await.code(), "UNAVAILABLE");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    // The device is there again, but to another process it says no.
+    service.faults.set("function=C_DecryptInit return=CKR_DEVICE_REMOVED for_ms=1500").unwrap();
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    assert_eq!(
+        service.log().matches("error=the token refuses the PIN").count(),
+        1,
+        "{}",
+        service.log()
+    );
+    // The old one does what it can.
+    assert_eq!(system.reveal("acme", &id, None).await.code(), "OK");
+    service.stop();
+    service.serve(&[("USERSECRET_HSM__PROCESSES", "3")]);
+    assert!(!service.ends().success());
+    assert_eq!(
+        service.log().matches("error=the token refuses the PIN").count(),
+        1,
+        "{}",
+        service.log()
+    );
+}

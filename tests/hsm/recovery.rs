@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use crate::{
     load::Load,
     service::{Service, hide},
+    support::eventually,
 };
 
 /// What a fault leaves to callers meanwhile.
@@ -41,7 +42,8 @@ async fn outlives<U: FnOnce()>(
     load.all_is_well().await;
     service.is_ready(true).await;
     load.end().await;
-    assert_eq!(service.workers().len(), 1, "{}", service.log());
+    // The last one that was sick may be about to be replaced.
+    eventually("one process is left", async || service.workers().len() == 1).await;
     service.stop();
 }
 
