@@ -32,7 +32,7 @@ mod wire;
 mod worker;
 
 use std::{
-    sync::{Arc, atomic::AtomicBool},
+    sync::{Arc, Mutex},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
@@ -88,7 +88,7 @@ impl Hsm {
             Isolation::Process(processes) => processes.count.max(1),
         };
         // One after the other: a PIN that the token refuses is tried once, by whomever.
-        let refused = Arc::new(AtomicBool::new(false));
+        let refused = Arc::default();
         let offices = (0..count)
             .map(|_| Office::open(settings, Arc::clone(&refused)))
             .collect::<Result<Vec<_>, _>>()?;
@@ -160,16 +160,21 @@ impl Hsm {
         }
     }
 
-    /// The desk whose home has the lane's handles, unless much waits there and little elsewhere.
+    /// The desk whose home has the lane's handles, unless it has none or much waits there, and little elsewhere.
     fn desk(&self, lane: Lane) -> Option<&Desk> {
         let count = u64::try_from(self.offices.len()).ok()?;
         let own = self.offices.get(usize::try_from(lane.0.checked_rem(count)?).ok()?)?;
-        if count == 1 || own.desk.load() <= own.sessions * 4 {
+        if count == 1 {
             return Some(&own.desk);
         }
-        let least = self.offices.iter().min_by_key(|office| office.desk.load())?;
-        let spill = least.desk.load() * 2 < own.desk.load();
-        Some(if spill { &least.desk } else { &own.desk })
+        let load = own.desk.load();
+        if load.is_some_and(|load| load <= own.sessions * 4) {
+            return Some(&own.desk);
+        }
+        let open = self.offices.iter().filter_map(|office| Some((office.desk.load()?, office)));
+        let least = open.min_by_key(|(load, _)| *load);
+        let better = least.filter(|(least, _)| load.is_none_or(|load| least * 2 < load));
+        Some(better.map_or(&own.desk, |(_, office)| &office.desk))
     }
 }
 
@@ -178,7 +183,7 @@ const ANOTHER: HsmError =
 
 impl Office {
     /// Fails when somebody has to change something first; an HSM that is away is waited for by the keeper.
-    fn open(settings: &Settings, refused: Arc<AtomicBool>) -> Result<Self, HsmError> {
+    fn open(settings: &Settings, refused: Arc<Mutex<bool>>) -> Result<Self, HsmError> {
         let (first, begun) = crossbeam_channel::bounded(1);
         let (tell, events) = crossbeam_channel::unbounded();
         let desk = Arc::new(Desk::new(settings.queue, tell.clone()));

@@ -23,6 +23,8 @@ pub fn serve(log: impl FnOnce(&str, bool)) -> io::Result<()> {
     let settings = charge.settings().ok_or_else(|| io::Error::other("an unknown profile"))?;
     // Without the buffer of `Stdout`, which is cut at line ends and keeps what went through it.
     let reports = Mutex::new(File::from(io::stdout().as_fd().try_clone_to_owned()?));
+    // What a module prints must not get between the reports.
+    rustix::stdio::dup2_stdout(io::stderr())?;
     let tell = Arc::new(move |report: &Report| {
         wire::send(&mut *reports.lock().unwrap_or_else(PoisonError::into_inner), report)
     });

@@ -113,10 +113,10 @@ impl Desk {
         Ok(answer)
     }
 
-    /// How many jobs wait or are under way.
-    pub(super) fn load(&self) -> usize {
+    /// How many jobs wait or are under way; none where there is no home.
+    pub(super) fn load(&self) -> Option<usize> {
         let state = self.state();
-        state.queue.len() + state.sent.len()
+        state.open.as_ref().map(|_| state.queue.len() + state.sent.len())
     }
 
     /// The public half of the key that signs, of the home that is open or was the last one.

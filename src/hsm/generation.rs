@@ -172,12 +172,15 @@ pub(super) fn visit<T>(
 
 /// The slot that holds the token called `label`.
 pub(super) fn find_token(pkcs11: &Pkcs11, label: &str) -> Result<Slot, HsmError> {
-    for slot in pkcs11.get_slots_with_initialized_token()? {
-        if pkcs11.get_token_info(slot)?.label() == label {
-            return Ok(slot);
+    let slots = pkcs11.get_slots_with_initialized_token()?;
+    for slot in &slots {
+        if pkcs11.get_token_info(*slot)?.label() == label {
+            return Ok(*slot);
         }
     }
-    Err(HsmError::Setup(format!("hsm.token_label: no token is called {label:?}")))
+    let missing = format!("hsm.token_label: no token is called {label:?}");
+    // Where there is none at all, it may come.
+    Err(if slots.is_empty() { HsmError::Away(missing) } else { HsmError::Setup(missing) })
 }
 
 pub(super) fn log_in(session: &Session, pin: &Pin) -> Result<(), HsmError> {

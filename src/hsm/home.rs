@@ -1,7 +1,7 @@
 //! Where a module is loaded: on threads here, or in another process.
 
 use std::{
-    io::{self, BufReader},
+    io,
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
     sync::{Arc, Mutex, PoisonError},
     thread,
@@ -17,6 +17,9 @@ use super::{
 
 /// How long a worker's process may take to begin.
 const START: Duration = Duration::from_secs(10);
+
+/// Bytes of the pipe of orders, as many as Linux allows everybody; an order has about 200, and 1,400 at most.
+const PIPE: usize = 1024 * 1024;
 
 /// The command that tells the program to be a worker.
 pub const WORKER: &str = "hsm-worker";
@@ -65,7 +68,8 @@ impl Home {
 
 /// A worker's process. Dropped, it finishes what it has, and is killed when that takes too long.
 pub(super) struct Process {
-    child: Child,
+    /// None when it was killed.
+    child: Option<Child>,
     orders: Mutex<Option<ChildStdin>>,
     patience: Duration,
 }
@@ -89,7 +93,12 @@ impl Process {
             .spawn()
             .map_err(failed)?;
         let (orders, reports) = (child.stdin.take(), child.stdout.take());
-        let mut process = Self { child, orders: Mutex::new(orders), patience: settings.deadline };
+        // Room for all orders of a worker that stands still: who asks must not wait here.
+        if let Some(orders) = &orders {
+            let _ = rustix::pipe::fcntl_setpipe_size(orders, PIPE);
+        }
+        let (child, orders) = (Some(child), Mutex::new(orders));
+        let mut process = Self { child, orders, patience: settings.deadline };
         let Some(reports) = reports else { return Err(HsmError::Stopped) };
         process.say(&Charge::new(settings, &processes.log)).map_err(failed)?;
         let (begun, beginning) = crossbeam_channel::bounded(1);
@@ -97,7 +106,7 @@ impl Process {
         thread::Builder::new()
             .name("hsm-reports".to_owned())
             .spawn(move || {
-                let mut reports = BufReader::new(reports);
+                let mut reports = reports;
                 let first = wire::receive::<Report>(&mut reports).ok().flatten();
                 if begun.send(first).is_ok() {
                     listen(&mut reports, &reply);
@@ -126,13 +135,17 @@ impl Process {
         self.say(&Order::new(number, request)).map_err(|_| HsmError::Stopped)
     }
 
+    /// Its end is waited for elsewhere: a driver may hold it for as long as it likes.
     fn kill(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            thread::spawn(move || child.wait());
+        }
     }
 }
 
-fn listen(reports: &mut BufReader<ChildStdout>, reply: &Reply) {
+/// Without a buffer, which would keep what went through it.
+fn listen(reports: &mut ChildStdout, reply: &Reply) {
     while let Ok(Some(report)) = wire::receive::<Report>(reports) {
         reply(report.number, report.read());
     }
@@ -143,8 +156,8 @@ impl Drop for Process {
         self.orders.lock().unwrap_or_else(PoisonError::into_inner).take();
         let begun = Instant::now();
         while begun.elapsed() < self.patience {
-            match self.child.try_wait() {
-                Ok(None) => thread::sleep(Duration::from_millis(5)),
+            match self.child.as_mut().map(Child::try_wait) {
+                Some(Ok(None)) => thread::sleep(Duration::from_millis(5)),
                 _ => return,
             }
         }

@@ -1,10 +1,7 @@
 //! Sees to it that there is a home: opens it, replaces it when its token is sick or it is worn, kills it when it hangs.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -39,7 +36,7 @@ pub(super) struct Keeper {
     /// When the home was opened.
     opened: Option<Instant>,
     /// The token refused the PIN, whoever tried it.
-    refused: Arc<AtomicBool>,
+    refused: Arc<Mutex<bool>>,
 }
 
 impl Keeper {
@@ -47,7 +44,7 @@ impl Keeper {
         settings: Settings,
         desk: Arc<Desk>,
         (tell, events): (Sender<Event>, Receiver<Event>),
-        refused: Arc<AtomicBool>,
+        refused: Arc<Mutex<bool>>,
     ) -> Self {
         let (number, tried, pause, opened) = (0, 0, TICK, None);
         Self { settings, desk, events, tell, number, tried, pause, opened, refused }
@@ -81,13 +78,17 @@ impl Keeper {
         }
     }
 
-    /// What was set up once may be away for a while, whatever a module says meanwhile; a PIN may not be tried again.
+    /// Whoever starts the service is told what is wrong. Later a token may be half there for a while, whatever its module
+    /// says; a PIN may not be tried again.
     fn is_final(&self, error: &HsmError) -> bool {
-        matches!(error, HsmError::PinIncorrect) || (error.is_final() && self.opened.is_none())
+        matches!(error, HsmError::PinIncorrect) || (error.is_final() && self.tried == 1)
     }
 
     fn start(&mut self) -> Result<(Home, SigningKey), HsmError> {
-        if self.refused.load(Ordering::SeqCst) {
+        // One at a time, until it is known what the token says to the PIN.
+        let refused = Arc::clone(&self.refused);
+        let mut refused = refused.lock().unwrap_or_else(PoisonError::into_inner);
+        if *refused {
             return Err(HsmError::PinIncorrect);
         }
         self.tried += 1;
@@ -103,7 +104,7 @@ impl Keeper {
         let ended = move || drop(tell.send(Event::Ended(number)));
         Home::start(&self.settings, &reply, ended).inspect_err(|error| {
             if *error == HsmError::PinIncorrect {
-                self.refused.store(true, Ordering::SeqCst);
+                *refused = true;
                 tracing::error!(%error, "the HSM cannot be used before somebody changes something");
             }
         })
@@ -147,7 +148,8 @@ impl Keeper {
                 }
                 _ => {}
             }
-            if self.desk.hangs(self.number, self.settings.deadline) && self.can_be_killed() {
+            // Twice: it may have waited for another one that took almost as long.
+            if self.desk.hangs(self.number, self.settings.deadline * 2) && self.can_be_killed() {
                 return self.lose("a call into the module does not come back");
             }
             if let Isolation::Process(processes) = &self.settings.isolation

@@ -155,6 +155,18 @@ impl Worker {
             Err(error) if error.is_hopeless() => return Err(error),
             Err(_) => self.probe()?,
         }
+        // What failed may have been the session's, which the probe made anew.
+        if let Ok(lease) = self.generation.lease(kek, &self.session) {
+            return Ok(lease);
+        }
+        // Or that of the session which holds the keys.
+        if let Ok(object) = kek.unwrap(&self.session, self.generation.root()) {
+            let bound = kek.is_bound_to(&self.session, object);
+            self.session.destroy_object(object)?;
+            if bound {
+                return Err(HsmError::misbehaved("a KEK opens in one session and not in another"));
+            }
+        }
         match self.generation.proven() {
             Some(proven) if proven != kek => Err(HsmError::tampered("the domain's KEK")),
             // A module that takes every key for another one keeps its promises among these.

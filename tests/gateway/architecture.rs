@@ -31,7 +31,7 @@ const OUTSIDE: [(&str, &[&str]); 16] = [
     ("async_graphql", &["graphql"]),
     ("axum", &["api", "app", "edge", "graphql", "grpc", "rest", "server"]),
     ("prost", &["api", "grpc", "hsm", "rest"]),
-    ("rustix", &["cli"]),
+    ("rustix", &["cli", "hsm"]),
     ("prost_reflect", &["rest"]),
     ("prost_types", &["api", "rest"]),
     ("tonic", &["grpc"]),

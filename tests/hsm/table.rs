@@ -76,6 +76,30 @@ async fn what_fails_once_is_not_noticed() {
     service.stop();
 }
 
+/// A domain's first request to a process is no worse off: its KEK is unwrapped and proved on the way.
+#[tokio::test]
+async fn what_fails_once_is_not_noticed_by_a_cold_domain() {
+    let (mut service, system, id) = start().await;
+    let other = service.caller("globex", Some("eve")).create("e").await;
+    let globex = service.caller("globex", None);
+    for call in ["C_UnwrapKey", "C_DecryptInit"] {
+        for code in ["CKR_GENERAL_ERROR", "CKR_SESSION_HANDLE_INVALID", "CKR_OBJECT_HANDLE_INVALID"]
+        {
+            service.kill_workers();
+            service.is_ready(true).await;
+            crate::support::eventually("a new process serves acme", async || {
+                system.reveal("acme", &id, None).await.code() == "OK"
+            })
+            .await;
+            service.faults.set(&format!("function={call} return={code} count=1")).unwrap();
+            let told = globex.reveal("globex", &other, None).await;
+            assert_eq!(told.code(), "OK", "{call} {code}: {}", told.text);
+            service.faults.set("").unwrap();
+        }
+    }
+    service.stop();
+}
+
 #[tokio::test]
 async fn what_no_other_session_cures_costs_the_process() {
     let (mut service, system, id) = start().await;
