@@ -82,6 +82,7 @@ impl std::fmt::Debug for Database {
 pub struct Hsm {
     pub module: PathBuf,
     pub token_label: String,
+    pub init_args: String,
     pub pin_file: PathBuf,
     pub profile: String,
     pub isolation: Isolation,
@@ -295,8 +296,10 @@ impl Config {
     /// What the HSM's engine needs.
     pub fn hsm_settings(&self) -> Result<hsm::Settings, ConfigError> {
         let (hsm, log) = (&self.hsm, &self.log);
-        let profile = Profile::named(&hsm.profile)
-            .ok_or_else(|| ConfigError::Rule("hsm.profile", "must be softhsm".to_owned()))?;
+        let profile = Profile::named(&hsm.profile).ok_or_else(|| {
+            let names = Profile::names().join(", ");
+            ConfigError::Rule("hsm.profile", format!("must be one of {names}"))
+        })?;
         let isolation = match hsm.isolation {
             Isolation::Thread => hsm::Isolation::Thread,
             Isolation::Process => hsm::Isolation::Process(hsm::Processes {
@@ -309,6 +312,7 @@ impl Config {
         Ok(hsm::Settings {
             module: hsm.module.clone(),
             token_label: hsm.token_label.clone(),
+            init_args: hsm.init_args.clone(),
             pin_file: hsm.pin_file.clone(),
             profile,
             isolation,

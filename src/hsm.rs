@@ -17,6 +17,7 @@ mod generation;
 mod home;
 mod keeper;
 mod kek;
+mod module;
 mod profile;
 mod queue;
 mod random;

@@ -59,13 +59,13 @@ fn load(source: &Source) -> Result<Config, Failure> {
 }
 
 fn token_key(config: &Config) -> Result<SigningKey, Failure> {
-    let (module, label) = (&config.hsm.module, &config.hsm.token_label);
+    let settings = config.hsm_settings()?;
     // Without the PIN first: who audits need not have it.
-    match hsm::read_signing_key(module, label, None) {
+    match hsm::read_signing_key(&settings, None) {
         Ok(key) => Ok(key),
         Err(unseen) => {
-            let Ok(pin) = config.hsm_settings()?.pin() else { return Err(unseen.into()) };
-            Ok(hsm::read_signing_key(module, label, Some(&pin))?)
+            let Ok(pin) = settings.pin() else { return Err(unseen.into()) };
+            Ok(hsm::read_signing_key(&settings, Some(&pin))?)
         }
     }
 }

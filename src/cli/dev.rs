@@ -16,7 +16,7 @@ use super::{Failure, RoleName, print, runtime, serve, token, with_environment};
 use crate::{
     config::Config,
     database::{self, DatabaseUrl},
-    hsm::{self, Pin},
+    hsm,
     ids::hex,
 };
 
@@ -58,9 +58,9 @@ pub(super) fn run(
         if softhsm.exists() {
             fs::remove_dir_all(&softhsm)?;
         }
-        let pin = Pin::new(fs::read_to_string(&pin_file)?);
-        hsm::create_token(&config.hsm.module, &softhsm, &config.hsm.token_label, &pin)?;
-        hsm::create_keys(&config.hsm_settings()?, None)?;
+        let settings = config.hsm_settings()?;
+        hsm::create_token(&settings, &softhsm)?;
+        hsm::create_keys(&settings, None)?;
         write_private(&ready, "")?;
     } else if hsm::ensure_signing_key(&config.hsm_settings()?)? {
         print("the token had no signing key; it is made")?;

@@ -9,14 +9,15 @@ use cryptoki::{
         rsa::{PkcsMgfType, PkcsOaepParams, PkcsOaepSource},
     },
     object::{Attribute, KeyType, ObjectClass, ObjectHandle},
-    session::Session,
 };
 use jsonwebtoken::{
     Algorithm, DecodingKey,
     jwk::{AlgorithmParameters, Jwk},
 };
 
-use super::{HsmError, Settings, generation::visit, kek::wrap_key, signing, template};
+use super::{
+    HsmError, Settings, generation::visit, kek::wrap_key, module::Session, signing, template,
+};
 
 /// The public half of an RSA key that is kept offline.
 pub struct RecoveryKey {

@@ -10,7 +10,8 @@ use cryptoki::{
 
 use super::{
     HsmError, Settings,
-    generation::{Generation, find_root, find_token, load, log_in},
+    generation::{Generation, find_root},
+    module::Module,
     signing::Signer,
     template,
     worker::Worker,
@@ -48,8 +49,8 @@ fn walk(settings: &Settings, checks: &mut Vec<Check>) -> Result<(), ()> {
         if failed { Err(()) } else { Ok(()) }
     };
 
-    let pkcs11 = step(&mut note, "PKCS#11 module", load(&settings.module), |pkcs11| {
-        pkcs11.get_library_info().map_or_else(
+    let module = step(&mut note, "PKCS#11 module", Module::load(settings), |module| {
+        module.pkcs11().get_library_info().map_or_else(
             |_| settings.module.display().to_string(),
             |info| {
                 let (library, version) = (info.library_description(), info.library_version());
@@ -57,17 +58,16 @@ fn walk(settings: &Settings, checks: &mut Vec<Check>) -> Result<(), ()> {
             },
         )
     })?;
-    let slot = step(&mut note, "token", find_token(&pkcs11, &settings.token_label), |slot| {
-        describe_token(&pkcs11, *slot)
+    let slot = step(&mut note, "token", module.find_token(&settings.token_label), |slot| {
+        describe_token(module.pkcs11(), *slot)
     })?;
-    note("mechanisms", mechanisms(&pkcs11, slot))?;
+    note("mechanisms", mechanisms(module.pkcs11(), slot))?;
     let session = step(
         &mut note,
         "login",
-        pkcs11
+        module
             .open_ro_session(slot)
-            .map_err(HsmError::from)
-            .and_then(|session| log_in(&session, &settings.pin()?).map(|()| session)),
+            .and_then(|session| session.log_in(&settings.pin()?).map(|()| session)),
         |_| "the PIN is right".to_owned(),
     )?;
     step(&mut note, "root key", find_root(&session), |_| {

@@ -2,7 +2,10 @@
 
 use std::{borrow::Cow, time::Duration};
 
-use super::failure::{Class, Failure};
+use super::{
+    Profile,
+    failure::{Class, Failure},
+};
 
 /// A failure of the engine. None carries key material, a PIN or a caller's data.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -79,8 +82,15 @@ impl HsmError {
 
 impl From<cryptoki::error::Error> for HsmError {
     fn from(error: cryptoki::error::Error) -> Self {
-        let failure = Failure::of(&error);
-        if failure.class == Class::Pin { Self::PinIncorrect } else { Self::Call(failure) }
+        Profile::PKCS11.judge(&error)
+    }
+}
+
+impl Profile {
+    /// What the failure of a call means of this vendor's module.
+    pub(super) fn judge(&self, error: &cryptoki::error::Error) -> HsmError {
+        let failure = Failure::of(error, self.codes);
+        if failure.class == Class::Pin { HsmError::PinIncorrect } else { HsmError::Call(failure) }
     }
 }
 

@@ -43,9 +43,12 @@ impl Failure {
         Self { class, text }
     }
 
-    pub(super) fn of(error: &Error) -> Self {
+    pub(super) fn of(error: &Error, exceptions: &[(RvError, Class)]) -> Self {
         let class = match error {
-            Error::Pkcs11(code, _) => Class::of(code),
+            Error::Pkcs11(code, _) => {
+                let exception = exceptions.iter().find(|(other, _)| other == code);
+                exception.map_or_else(|| Class::of(code), |(_, class)| *class)
+            }
             Error::LibraryLoading(_) | Error::NullFunctionPointer | Error::MissingSymbol(_) => {
                 Class::Library
             }

@@ -6,11 +6,10 @@
 use cryptoki::{
     mechanism::{Mechanism, aead::GcmParams},
     object::ObjectHandle,
-    session::Session,
 };
 use zeroize::Zeroizing;
 
-use super::HsmError;
+use super::{HsmError, module::Session};
 
 const IV: usize = 12;
 const TAG: usize = 16;
@@ -44,12 +43,15 @@ impl SealedBlock {
         aad: &[u8],
         block: &[u8; BLOCK],
     ) -> Result<Self, HsmError> {
-        let ciphertext = {
-            let params = GcmParams::new(&mut iv, aad, TAG_BITS.into())?;
-            session.encrypt(&Mechanism::AesGcm(params), key, block)?
-        };
+        let mut ciphertext = [0; BLOCK + TAG];
+        let params = GcmParams::new(&mut iv, aad, TAG_BITS.into())?;
+        let length =
+            session.encrypt_into(&Mechanism::AesGcm(params), key, block, &mut ciphertext)?;
+        if length != ciphertext.len() {
+            return Err(HsmError::misbehaved("C_Encrypt gave a wrong length"));
+        }
         let sealed = [&iv[..], &ciphertext[..]].concat();
-        Self::parse(&sealed).ok_or(HsmError::misbehaved("C_Encrypt gave a wrong length"))
+        Self::parse(&sealed).ok_or(HsmError::misbehaved("a sealed block without a tag"))
     }
 
     /// Decrypts what [`Self::seal`] made under the same `key` for the same `aad`.

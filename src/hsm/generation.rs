@@ -4,24 +4,19 @@
 //! with it. The anchor session holds the login and owns every session object:
 //! it is opened first and closed last.
 
-use std::{
-    path::Path,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
-};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crossbeam_channel::{Receiver, Sender};
 use cryptoki::{
-    context::{CInitializeArgs, CInitializeFlags, Pkcs11},
-    error::{Error as Pkcs11Error, RvError},
     object::{Attribute, AttributeType, ObjectHandle},
-    session::{Session, UserType},
     slot::Slot,
 };
 use moka::sync::Cache;
 
 use super::{
-    HsmError, Pin, Settings,
+    HsmError, Settings,
     kek::{KekHandle, WrappedKek},
+    module::{Module, Session},
     signing::Signer,
     template,
 };
@@ -35,20 +30,20 @@ pub(super) struct Generation {
     proven: OnceLock<WrappedKek>,
     anchor: Mutex<Session>,
     slot: Slot,
-    pkcs11: Pkcs11,
+    module: Module,
 }
 
 impl Generation {
     pub(super) fn open(settings: &Settings) -> Result<Self, HsmError> {
-        let pkcs11 = load(&settings.module)?;
+        let module = Module::load(settings)?;
         // What fails from here on may be tried again, by who initializes the module anew.
-        Self::find(&pkcs11, settings).inspect_err(|_| drop(pkcs11.clone().finalize()))
+        Self::find(&module, settings).inspect_err(|_| drop(module.clone().finalize()))
     }
 
-    fn find(pkcs11: &Pkcs11, settings: &Settings) -> Result<Self, HsmError> {
-        let slot = find_token(pkcs11, &settings.token_label)?;
-        let anchor = pkcs11.open_ro_session(slot)?;
-        log_in(&anchor, &settings.pin()?)?;
+    fn find(module: &Module, settings: &Settings) -> Result<Self, HsmError> {
+        let slot = module.find_token(&settings.token_label)?;
+        let anchor = module.open_ro_session(slot)?;
+        anchor.log_in(&settings.pin()?)?;
         let stored_root = find_root(&anchor)?;
         // A token that allows no copy is served by its token object, at its own pace.
         let root =
@@ -62,22 +57,22 @@ impl Generation {
             proven: OnceLock::new(),
             anchor: Mutex::new(anchor),
             slot,
-            pkcs11: pkcs11.clone(),
+            module: module.clone(),
         })
     }
 
     /// Closes every session, and finalizes the module: no worker may be left.
     pub(super) fn close(self) {
-        let pkcs11 = self.pkcs11.clone();
+        let module = self.module.clone();
         drop(self);
-        if let Err(error) = pkcs11.finalize() {
+        if let Err(error) = module.finalize() {
             tracing::debug!(%error, "the module was not finalized");
         }
     }
 
     /// A session for a worker; it inherits the login.
     pub(super) fn open_session(&self) -> Result<Session, HsmError> {
-        Ok(self.pkcs11.open_ro_session(self.slot)?)
+        self.module.open_ro_session(self.slot)
     }
 
     pub(super) const fn root(&self) -> ObjectHandle {
@@ -143,54 +138,19 @@ impl Generation {
     }
 }
 
-/// Loads the module and initializes it with the operating system's locks: without, SoftHSM crashes.
-pub(super) fn load(module: &Path) -> Result<Pkcs11, HsmError> {
-    let pkcs11 = Pkcs11::new(module).map_err(|error| {
-        HsmError::Setup(format!("hsm.module: {} cannot be loaded: {error}", module.display()))
-    })?;
-    match pkcs11.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)) {
-        Ok(()) => Ok(pkcs11),
-        Err(Pkcs11Error::Pkcs11(RvError::CryptokiAlreadyInitialized, _)) => Ok(pkcs11),
-        Err(error) => Err(error.into()),
-    }
-}
-
 /// Does `work` in a session that may write, and leaves the module as if nobody had been there.
 pub(super) fn visit<T>(
     settings: &Settings,
     work: impl FnOnce(&Session) -> Result<T, HsmError>,
 ) -> Result<T, HsmError> {
-    let pkcs11 = load(&settings.module)?;
+    let module = Module::load(settings)?;
     let done = {
-        let session = pkcs11.open_rw_session(find_token(&pkcs11, &settings.token_label)?)?;
-        log_in(&session, &settings.pin()?)?;
+        let session = module.open_rw_session(module.find_token(&settings.token_label)?)?;
+        session.log_in(&settings.pin()?)?;
         work(&session)
     };
-    pkcs11.finalize()?;
+    module.finalize()?;
     done
-}
-
-/// The slot that holds the token called `label`.
-pub(super) fn find_token(pkcs11: &Pkcs11, label: &str) -> Result<Slot, HsmError> {
-    let slots = pkcs11.get_slots_with_initialized_token()?;
-    for slot in &slots {
-        if pkcs11.get_token_info(*slot)?.label() == label {
-            return Ok(*slot);
-        }
-    }
-    let missing = format!("hsm.token_label: no token is called {label:?}");
-    // Where there is none at all, it may come.
-    Err(if slots.is_empty() { HsmError::Away(missing) } else { HsmError::Setup(missing) })
-}
-
-pub(super) fn log_in(session: &Session, pin: &Pin) -> Result<(), HsmError> {
-    match session.login(UserType::User, Some(pin.expose())) {
-        Ok(()) | Err(Pkcs11Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => Ok(()),
-        Err(Pkcs11Error::Pkcs11(RvError::PinIncorrect | RvError::PinInvalid, _)) => {
-            Err(HsmError::PinIncorrect)
-        }
-        Err(error) => Err(error.into()),
-    }
 }
 
 /// The root key: there must be one, and it must be unable to leave.

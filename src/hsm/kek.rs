@@ -1,9 +1,9 @@
 //! A domain's key-encryption key: wrapped outside the HSM, a leased handle inside.
 
 use crossbeam_channel::Sender;
-use cryptoki::{mechanism::Mechanism, object::ObjectHandle, session::Session};
+use cryptoki::{mechanism::Mechanism, object::ObjectHandle};
 
-use super::{HsmError, SealedBlock, random::Random, template};
+use super::{HsmError, SealedBlock, module::Session, random::Random, template};
 
 /// A KEK as it is stored, and what it is bound to.
 ///
@@ -77,7 +77,7 @@ impl WrappedKek {
         session: &Session,
         root: ObjectHandle,
     ) -> Result<ObjectHandle, HsmError> {
-        Ok(session.unwrap_key(&Mechanism::AesKeyWrap, root, &self.blob, &template::kek())?)
+        session.unwrap_key(&Mechanism::AesKeyWrap, root, &self.blob, &template::kek())
     }
 
     /// Whether `key` is this KEK and this KEK belongs here.

@@ -1,5 +1,9 @@
 //! How each vendor's module likes to be treated, as data.
 
+use cryptoki::error::RvError;
+
+use super::failure::Class;
+
 /// The traits of a vendor's module.
 #[derive(Debug, Clone, Copy)]
 pub struct Profile {
@@ -7,16 +11,52 @@ pub struct Profile {
     pub name: &'static str,
     /// Worker threads, each with a session of its own.
     pub sessions: usize,
+    /// Whether `CKA_VALUE_LEN` stands in the template of a key that is unwrapped.
+    pub(super) unwraps_with_length: bool,
+    /// Whether it stores `CKA_ALLOWED_MECHANISMS`, which keeps a key from being used by others.
+    pub(super) stores_mechanisms: bool,
+    /// What `hsm.init_args` must contain, unless it is empty; in small letters.
+    pub(super) init_args: Option<&'static str>,
+    /// Codes that mean something else than the table of `failure.rs` says.
+    pub(super) codes: &'static [(RvError, Class)],
 }
 
 impl Profile {
-    /// SoftHSM 2.6 saturates at one thread a process; two are the worst choice.
-    pub const SOFTHSM: Self = Self { name: "softhsm", sessions: 1 };
+    /// SoftHSM 2.6. It saturates at one thread a process; two are the worst choice. It refuses the length of a key that is unwrapped.
+    pub const SOFTHSM: Self = Self { name: "softhsm", ..Self::STANDARD };
 
-    const ALL: [Self; 1] = [Self::SOFTHSM];
+    /// Kryoptic 1.5.
+    pub const KRYOPTIC: Self = Self { name: "kryoptic", ..Self::STANDARD };
+
+    /// NSS softokn 3.87.
+    pub const NSS: Self = Self {
+        name: "nss",
+        stores_mechanisms: false,
+        init_args: Some("configdir="),
+        ..Self::STANDARD
+    };
+
+    /// Any other: what the standard says, and what most accept.
+    pub const PKCS11: Self = Self { name: "pkcs11", unwraps_with_length: true, ..Self::STANDARD };
+
+    const STANDARD: Self = Self {
+        name: "",
+        sessions: 1,
+        unwraps_with_length: false,
+        stores_mechanisms: true,
+        init_args: None,
+        codes: &[],
+    };
+
+    const ALL: [Self; 4] = [Self::SOFTHSM, Self::KRYOPTIC, Self::NSS, Self::PKCS11];
 
     /// The profile called `name`.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|profile| profile.name == name)
+    }
+
+    /// The names of all profiles.
+    pub fn names() -> [&'static str; 4] {
+        Self::ALL.map(|profile| profile.name)
     }
 }

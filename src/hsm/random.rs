@@ -1,9 +1,8 @@
 //! Random bytes of the HSM, fetched in blocks: one call serves many keys and IVs.
 
-use cryptoki::session::Session;
 use zeroize::Zeroizing;
 
-use super::HsmError;
+use super::{HsmError, module::Session};
 
 const BLOCK: usize = 4096;
 

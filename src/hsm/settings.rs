@@ -11,6 +11,8 @@ pub struct Settings {
     pub module: PathBuf,
     /// The token's label; slot numbers are not stable.
     pub token_label: String,
+    /// A text that the module is initialized with, for those that want one.
+    pub init_args: String,
     /// A file that holds the user PIN. It is read by who logs in, whenever that is.
     pub pin_file: PathBuf,
     /// How this vendor's module likes to be treated.

@@ -1,17 +1,15 @@
 //! The key pair that signs: made on the token, found there, used there.
 
-use std::path::Path;
-
 use aws_lc_rs::digest::{SHA256, digest};
 use cryptoki::{
     mechanism::Mechanism,
     object::{Attribute, AttributeType, ObjectHandle},
-    session::Session,
 };
 
 use super::{
     HsmError, Pin, Settings, SigningKey,
-    generation::{find_token, load, log_in, visit},
+    generation::visit,
+    module::{Module, Session},
     signature, template,
 };
 
@@ -117,15 +115,11 @@ pub(super) fn ensure(session: &Session) -> Result<bool, HsmError> {
 /// The public half of the token's signing key. Many tokens show it without a PIN.
 ///
 /// This blocks, and finalizes the module, as [`ensure_signing_key`] does.
-pub fn read_signing_key(
-    module: &Path,
-    token_label: &str,
-    pin: Option<&Pin>,
-) -> Result<SigningKey, HsmError> {
-    let pkcs11 = load(module)?;
+pub fn read_signing_key(settings: &Settings, pin: Option<&Pin>) -> Result<SigningKey, HsmError> {
+    let module = Module::load(settings)?;
     let key = {
-        let session = pkcs11.open_ro_session(find_token(&pkcs11, token_label)?)?;
-        pin.map_or(Ok(()), |pin| log_in(&session, pin))?;
+        let session = module.open_ro_session(module.find_token(&settings.token_label)?)?;
+        pin.map_or(Ok(()), |pin| session.log_in(pin))?;
         match session.find_objects(&template::find_signing_public())?[..] {
             [] => Err(missing()),
             [public] => read(&session, public),
@@ -136,7 +130,7 @@ pub fn read_signing_key(
             ))),
         }
     };
-    pkcs11.finalize()?;
+    module.finalize()?;
     key
 }
 

@@ -3,9 +3,9 @@
 use std::{fs, io, path::Path};
 
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
-use cryptoki::{session::UserType, types::AuthPin};
+use cryptoki::types::AuthPin;
 
-use super::{HsmError, Pin, generation::load};
+use super::{HsmError, Settings, module::Module};
 use crate::ids::hex;
 
 /// `softhsm2.conf`, with `@TOKENS@` where the token directory goes.
@@ -16,23 +16,16 @@ const CONF: &str = include_str!("../../softhsm/softhsm2.conf.in");
 /// `SOFTHSM2_CONF` must name `dir/softhsm2.conf` already: the module reads it
 /// when it is loaded. The module is finalized afterwards, because SoftHSM gives
 /// a new token its slot at the next `C_Initialize`.
-pub fn create_token(module: &Path, dir: &Path, label: &str, pin: &Pin) -> Result<(), HsmError> {
+pub fn create_token(settings: &Settings, dir: &Path) -> Result<(), HsmError> {
     write_conf(dir).map_err(|error| {
         HsmError::Setup(format!("{} cannot be written: {error}", dir.display()))
     })?;
-    let pkcs11 = load(module)?;
-    let Some(free) = pkcs11.get_all_slots()?.pop() else {
+    let module = Module::load(settings)?;
+    let Some(free) = module.pkcs11().get_all_slots()?.pop() else {
         return Err(HsmError::Setup("SoftHSM has no free slot".to_owned()));
     };
-    let officer = random_pin()?;
-    pkcs11.init_token(free, &officer, label)?;
-    {
-        let session = pkcs11.open_rw_session(free)?;
-        session.login(UserType::So, Some(&officer))?;
-        session.init_pin(pin.expose())?;
-    }
-    pkcs11.finalize()?;
-    Ok(())
+    module.init_token(free, &random_pin()?, &settings.token_label, &settings.pin()?)?;
+    module.finalize()
 }
 
 fn write_conf(dir: &Path) -> io::Result<()> {

@@ -1,6 +1,6 @@
 //! Attribute templates. Every attribute is stated: modules differ in their defaults.
 //!
-//! `CKA_VALUE_LEN` is absent where a key is unwrapped: SoftHSM refuses it there.
+//! `CKA_VALUE_LEN` is absent where a key is unwrapped: some refuse it there, and others want it.
 
 use cryptoki::{
     mechanism::MechanismType,
@@ -116,8 +116,13 @@ fn signing_half(class: ObjectClass) -> Vec<Attribute> {
     ]
 }
 
+/// The length of every AES key. Where a key is unwrapped, the profile says whether it is stated.
+pub(super) fn length() -> Attribute {
+    Attribute::ValueLen(32.into())
+}
+
 fn generated(mut attributes: Vec<Attribute>) -> Vec<Attribute> {
-    attributes.push(Attribute::ValueLen(32.into()));
+    attributes.push(length());
     attributes
 }
 

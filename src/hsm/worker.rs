@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use cryptoki::{object::ObjectHandle, session::Session};
+use cryptoki::object::ObjectHandle;
 
 use super::{
     Dek, HsmError, SealedBlock,
     generation::Generation,
     kek::{KekHandle, WrappedKek},
+    module::Session,
     random::Random,
     request::{Answer, Outcome, Request},
 };

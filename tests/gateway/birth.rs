@@ -173,6 +173,7 @@ fn sign(dir: &Path) {
     let hsm = Hsm::start(&Settings {
         module: module(),
         token_label: LABEL.to_owned(),
+        init_args: String::new(),
         pin_file: dir.join("pin"),
         profile: Profile::SOFTHSM,
         isolation: Isolation::Thread,

@@ -76,6 +76,7 @@ fn settings() -> Settings {
     Settings {
         module: module(),
         token_label: "usersecret-test".to_owned(),
+        init_args: String::new(),
         pin_file: test_pin(),
         profile: Profile::SOFTHSM,
         isolation: Isolation::Thread,
@@ -99,7 +100,7 @@ pub fn engine() -> Hsm {
         if !dir.join("ready").exists() {
             let _ = fs::remove_dir_all(dir.join("tokens"));
             let made = settings();
-            hsm::create_token(&made.module, dir, &made.token_label, &made.pin().unwrap()).unwrap();
+            hsm::create_token(&made, dir).unwrap();
             hsm::create_keys(&made, None).unwrap();
             fs::write(dir.join("ready"), "").unwrap();
         }

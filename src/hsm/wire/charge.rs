@@ -27,6 +27,8 @@ pub(in crate::hsm) struct Charge {
     pub(in crate::hsm) log_filter: String,
     #[prost(bool, tag = "9")]
     pub(in crate::hsm) log_json: bool,
+    #[prost(string, tag = "10")]
+    init_args: String,
 }
 
 impl Charge {
@@ -42,6 +44,7 @@ impl Charge {
             kek_handles: settings.kek_handles,
             log_filter: log.0.clone(),
             log_json: log.1,
+            init_args: settings.init_args.clone(),
         }
     }
 
@@ -49,6 +52,7 @@ impl Charge {
         Some(Settings {
             module: PathBuf::from(self.module),
             token_label: self.token_label,
+            init_args: self.init_args,
             pin_file: PathBuf::from(self.pin_file),
             profile: Profile::named(&self.profile)?,
             isolation: Isolation::Thread,
