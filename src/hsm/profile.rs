@@ -26,13 +26,20 @@ impl Profile {
     pub const SOFTHSM: Self = Self { name: "softhsm", ..Self::STANDARD };
 
     /// Kryoptic 1.5.
-    pub const KRYOPTIC: Self = Self { name: "kryoptic", ..Self::STANDARD };
+    pub const KRYOPTIC: Self = Self {
+        name: "kryoptic",
+        // What a token object says after a logout; of bytes it never does.
+        codes: &[(RvError::GeneralError, Class::Login)],
+        ..Self::STANDARD
+    };
 
     /// NSS softokn 3.87.
     pub const NSS: Self = Self {
         name: "nss",
         stores_mechanisms: false,
         init_args: Some("configdir="),
+        // What C_GenerateRandom says after a C_Finalize.
+        codes: &[(RvError::ArgumentsBad, Class::Library)],
         ..Self::STANDARD
     };
 

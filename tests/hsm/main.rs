@@ -18,8 +18,13 @@ const POSTGRES_ONLY: bool = false;
 mod support;
 
 mod absence;
+mod codes;
+mod conformance;
+mod engine;
 mod fairness;
+mod issuer;
 mod load;
 mod recovery;
 mod service;
 mod table;
+mod vendor;

@@ -10,7 +10,7 @@ use crate::{
 
 /// What a fault leaves to callers meanwhile.
 #[derive(Clone, Copy, PartialEq)]
-enum Meanwhile {
+pub enum Meanwhile {
     /// Nothing is noticed, but for what was under way.
     Served,
     /// Some or all are told that the service is not available.
@@ -18,12 +18,12 @@ enum Meanwhile {
 }
 
 /// `harm` is done under load for `time`, then undone: only `UNAVAILABLE` reaches callers, only meanwhile, and nothing is lost.
-async fn outlives<U: FnOnce()>(
+pub async fn outlives<U: FnOnce()>(
+    mut service: Service,
     meanwhile: Meanwhile,
     time: Duration,
     harm: impl FnOnce(&Service) -> U,
 ) {
-    let mut service = Service::start(&[("USERSECRET_HSM__DEADLINE_MS", "1000")]).await;
     let load = Load::start(&service).await;
     load.all_is_well().await;
     let undo = harm(&service);
@@ -47,9 +47,13 @@ async fn outlives<U: FnOnce()>(
     service.stop();
 }
 
+async fn start() -> Service {
+    Service::start(&[("USERSECRET_HSM__DEADLINE_MS", "1000")]).await
+}
+
 /// The module does as `line` says until told otherwise.
 async fn outlives_the_fault(meanwhile: Meanwhile, line: &str) {
-    outlives(meanwhile, Duration::from_secs(3), |service| {
+    outlives(start().await, meanwhile, Duration::from_secs(3), |service| {
         let faults = Arc::clone(&service.faults);
         faults.set(line).unwrap();
         move || faults.set("").unwrap()
@@ -68,8 +72,6 @@ macro_rules! faults {
 
 faults! {
     a_device_that_is_removed: Away, "function=* return=CKR_DEVICE_REMOVED";
-    sessions_closed_behind_our_back: Served, "function=C_DecryptInit close_sessions from=3 count=1 for_ms=500";
-    a_finalize_behind_our_back: Served, "function=C_DecryptInit finalize from=3 count=1 for_ms=500";
     a_call_that_hangs: Away, "function=C_Decrypt hang from=3";
     a_module_that_crashes: Served, "function=C_Decrypt kill from=40";
     a_key_for_another_when_reading: Away, "function=C_DecryptInit swap_key from=5";
@@ -82,7 +84,7 @@ faults! {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_token_directory_that_is_gone_for_a_while() {
-    outlives(Meanwhile::Served, Duration::from_secs(2), |service| {
+    outlives(start().await, Meanwhile::Served, Duration::from_secs(2), |service| {
         hide(service.data().join("softhsm/tokens"))
     })
     .await;
@@ -90,7 +92,7 @@ async fn a_token_directory_that_is_gone_for_a_while() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_worker_that_is_killed() {
-    outlives(Meanwhile::Served, Duration::from_secs(2), |service| {
+    outlives(start().await, Meanwhile::Served, Duration::from_secs(2), |service| {
         assert_eq!(service.workers().len(), 1);
         service.kill_workers();
         || ()

@@ -1,4 +1,4 @@
-//! `usersecret dev` as a process of its own, over a module that fails as it is told.
+//! The program as a process of its own, over a module that fails as it is told.
 
 use std::{
     fs,
@@ -10,7 +10,11 @@ use std::{
 use faulty_hsm::kit::{self, Faults};
 use tempfile::TempDir;
 
-use crate::support::{Client, eventually, module};
+use crate::{
+    issuer::Issuer,
+    support::{Client, eventually},
+    vendor::{Token, Vendor},
+};
 
 pub struct Service {
     pub dir: TempDir,
@@ -19,6 +23,9 @@ pub struct Service {
     port: u16,
     child: Option<Child>,
     programs: (PathBuf, PathBuf),
+    vendor: Vendor,
+    /// Who mints tokens where `dev` does not.
+    issuer: Option<Issuer>,
     /// Another user than the one who tests.
     user: Option<u32>,
 }
@@ -59,10 +66,46 @@ impl Service {
         let faults = Arc::new(Faults::new(dir.path()));
         let url = format!("http://127.0.0.1:{port}");
         let programs = (env!("CARGO_BIN_EXE_usersecret").into(), kit::library().unwrap());
-        Self { dir, faults, url, port, child: None, programs, user: None }
+        let (vendor, issuer) = (Vendor::SoftHsm, None);
+        Self { dir, faults, url, port, child: None, programs, vendor, issuer, user: None }
     }
 
-    fn command(&self, verb: &str) -> Command {
+    /// As in production, on a token of that vendor's, which is made here and has its keys. It does not run yet.
+    pub fn over(vendor: Vendor) -> Self {
+        let mut service = Self::new();
+        service.vendor = vendor;
+        let (token, issuer) = (Token::make(vendor, &service.data()), Issuer::make(&service.data()));
+        let config = format!(
+            "[server]\nlisten = \"127.0.0.1:{}\"\n[ops]\nlisten = \"\"\n[database]\nurl = {:?}\n{}{}",
+            service.port,
+            service.database_url(),
+            token.toml(),
+            issuer.toml()
+        );
+        fs::write(service.data().join("config.toml"), config).unwrap();
+        service.issuer = Some(issuer);
+        service.does(&["hsm", "init"]);
+        service.does(&["migrate"]);
+        service
+    }
+
+    /// Runs a command to its end, which must be good, and returns what it printed.
+    pub fn does(&self, verbs: &[&str]) -> String {
+        let done = self.command(verbs).output().unwrap();
+        let said = String::from_utf8([done.stdout, done.stderr].concat()).unwrap();
+        assert!(done.status.success(), "{verbs:?}: {said}");
+        said
+    }
+
+    /// Runs a command to its end, which must be bad, and returns what it printed.
+    pub fn refuses(&self, verbs: &[&str]) -> String {
+        let done = self.command(verbs).output().unwrap();
+        let said = String::from_utf8([done.stdout, done.stderr].concat()).unwrap();
+        assert!(!done.status.success(), "{verbs:?}: {said}");
+        said
+    }
+
+    fn command(&self, verbs: &[&str]) -> Command {
         let (program, library) = &self.programs;
         let mut command = match self.user {
             Some(user) => {
@@ -73,10 +116,11 @@ impl Service {
             None => Command::new(program),
         };
         command
-            .args([verb, "--data-dir"])
+            .args(verbs)
+            .arg("--data-dir")
             .arg(self.data())
             .env("USERSECRET_HSM__MODULE", library)
-            .envs(self.faults.environment(&module()));
+            .envs(self.faults.environment(&self.vendor.module()));
         command
     }
 
@@ -86,14 +130,14 @@ impl Service {
 
     /// As for development.
     pub fn run(&mut self, env: &[(&str, &str)]) {
-        let mut command = self.command("dev");
+        let mut command = self.command(&["dev"]);
         command.args(["--listen", &format!("127.0.0.1:{}", self.port)]);
         self.spawn(command, env);
     }
 
     /// As in production, on what was set up before.
     pub fn serve(&mut self, env: &[(&str, &str)]) {
-        self.spawn(self.command("serve"), env);
+        self.spawn(self.command(&["serve"]), env);
     }
 
     fn spawn(&mut self, mut command: Command, env: &[(&str, &str)]) {
@@ -147,7 +191,10 @@ impl Service {
 
     /// A caller of `domain`: a user, or its system.
     pub fn caller(&self, domain: &str, user: Option<&str>) -> Client {
-        let mut command = self.command("token");
+        if let Some(issuer) = &self.issuer {
+            return Client { url: self.url.clone(), token: Some(issuer.token(domain, user)) };
+        }
+        let mut command = self.command(&["token"]);
         command.args(["--domain", domain]);
         match user {
             Some(user) => command.args(["--user", user]),

@@ -1,8 +1,12 @@
 //! What each code of PKCS#11 leads to: a test for each row.
 
-use crate::{service::Service, support::Client};
+use crate::{
+    service::Service,
+    support::{Client, eventually},
+    vendor::Vendor,
+};
 
-/// Codes of a `C_DecryptInit`, and whether another try in another session cures what fails once.
+/// Codes of a `C_DecryptInit` after which another try, or one in another session, may cure what failed.
 const CURED: [&str; 28] = [
     // What bytes are told that do not open.
     "CKR_DATA_INVALID",
@@ -56,21 +60,38 @@ const REPLACED: [&str; 13] = [
     "CKR_CRYPTOKI_ALREADY_INITIALIZED",
 ];
 
-async fn start() -> (Service, Client, String) {
-    let service = Service::start(&[]).await;
+/// Codes of [`CURED`] by which a vendor means that it is hopeless.
+fn exceptions(vendor: Vendor) -> &'static [&'static str] {
+    match vendor {
+        Vendor::SoftHsm => &[],
+        // The login is gone.
+        Vendor::Kryoptic => &["CKR_GENERAL_ERROR"],
+        // The module was finalized.
+        Vendor::Nss => &["CKR_ARGUMENTS_BAD"],
+    }
+}
+
+async fn start(vendor: Vendor) -> (Service, Client, String) {
+    let mut service = Service::over(vendor);
+    service.serve(&[]);
+    service.is_ready(true).await;
     let id = service.caller("acme", Some("ann")).create("a").await;
     let system = service.caller("acme", None);
     assert_eq!(system.reveal("acme", &id, None).await.code(), "OK");
     (service, system, id)
 }
 
-#[tokio::test]
-async fn what_fails_once_is_not_noticed() {
-    let (mut service, system, id) = start().await;
+pub async fn what_fails_is_cured(vendor: Vendor) {
+    let (mut service, system, id) = start(vendor).await;
     let before = service.workers();
-    for code in CURED {
-        service.faults.set(&format!("function=C_DecryptInit return={code} count=1")).unwrap();
-        assert_eq!(system.reveal("acme", &id, None).await.code(), "OK", "{code}");
+    // Once, and with the KEK's binding behind it.
+    for (code, count) in CURED.into_iter().flat_map(|code| [(code, 1), (code, 2)]) {
+        if count == 2 && exceptions(vendor).contains(&code) {
+            continue;
+        }
+        let fault = format!("function=C_DecryptInit return={code} count={count}");
+        service.faults.set(&fault).unwrap();
+        assert_eq!(system.reveal("acme", &id, None).await.code(), "OK", "{code} {count}");
     }
     assert_eq!(service.workers()[0].0, before[0].0);
     service.stop();
@@ -79,7 +100,7 @@ async fn what_fails_once_is_not_noticed() {
 /// A domain's first request to a process is no worse off: its KEK is unwrapped and proved on the way.
 #[tokio::test]
 async fn what_fails_once_is_not_noticed_by_a_cold_domain() {
-    let (mut service, system, id) = start().await;
+    let (mut service, system, id) = start(Vendor::SoftHsm).await;
     let other = service.caller("globex", Some("eve")).create("e").await;
     let globex = service.caller("globex", None);
     for call in ["C_UnwrapKey", "C_DecryptInit"] {
@@ -87,7 +108,7 @@ async fn what_fails_once_is_not_noticed_by_a_cold_domain() {
         {
             service.kill_workers();
             service.is_ready(true).await;
-            crate::support::eventually("a new process serves acme", async || {
+            eventually("a new process serves acme", async || {
                 system.reveal("acme", &id, None).await.code() == "OK"
             })
             .await;
@@ -100,42 +121,21 @@ async fn what_fails_once_is_not_noticed_by_a_cold_domain() {
     service.stop();
 }
 
-#[tokio::test]
-async fn what_no_other_session_cures_costs_the_process() {
-    let (mut service, system, id) = start().await;
-    for code in REPLACED {
+pub async fn what_no_other_session_cures_costs_the_process(vendor: Vendor) {
+    let (mut service, system, id) = start(vendor).await;
+    for code in REPLACED.iter().chain(exceptions(vendor)) {
         let before = service.workers()[0].0;
         // The binding cannot be opened either: what is said is the token's.
         service.faults.set(&format!("function=C_DecryptInit return={code} count=2")).unwrap();
         let told = system.reveal("acme", &id, None).await;
         assert_eq!(told.code(), "UNAVAILABLE", "{code}: {}", told.text);
         service.faults.set("").unwrap();
-        crate::support::eventually("another process is there", async || {
+        eventually("another process is there", async || {
             let workers = service.workers();
             workers.len() == 1 && workers[0].0 != before
         })
         .await;
         assert_eq!(system.reveal("acme", &id, None).await.code(), "OK", "{code}");
     }
-    service.stop();
-}
-
-/// A row that was changed harms its own requests, and costs no process.
-#[tokio::test]
-async fn a_tampered_row_harms_its_own_requests() {
-    let (mut service, system, id) = start().await;
-    let ann = service.caller("acme", Some("ann"));
-    let spoilt = ann.create("b").await;
-    let before = service.workers();
-    let database = crate::support::connect(&service.database_url()).await;
-    let change = format!(
-        "UPDATE user_secret_versions SET dek = zeroblob(60) WHERE user_secret_id = '{spoilt}'"
-    );
-    sea_orm::ConnectionTrait::execute_unprepared(&database, &change).await.unwrap();
-    for _ in 0..20 {
-        assert_eq!(system.reveal("acme", &spoilt, None).await.code(), "INTERNAL");
-        assert_eq!(system.reveal("acme", &id, None).await.code(), "OK");
-    }
-    assert_eq!(service.workers()[0].0, before[0].0, "{}", service.log());
     service.stop();
 }
