@@ -7,7 +7,7 @@ SHELL := /bin/bash
 .NOTPARALLEL:
 
 ARGS ?=
-STEPS := install-test tree-save fmt clippy doc deny cargo-test schema tree-check
+STEPS := install-test tree-save fmt clippy doc deny kryoptic cargo-test schema tree-check
 step = @printf '\n==> %s\n' '$@'
 
 .PHONY: help run install install-bench bench oracles tenants rows fuzz soak test tls-scan clients $(STEPS)
@@ -79,6 +79,10 @@ doc: ## Documentation of the code; a warning fails
 deny: ## Advisories, licences and sources of the dependencies
 	$(step)
 	@scripts/deny.sh
+
+kryoptic: ## Kryoptic as a PKCS#11 module, for the tests; about half a minute, once
+	$(step)
+	@scripts/kryoptic.sh
 
 # CI and INSTA_UPDATE: a snapshot that differs fails and is never written. The whole workspace each time: a package alone
 # has other features, and would be built again.

@@ -32,6 +32,12 @@ if [[ ${1:-run} == test ]]; then
     [[ -n $(find /usr/lib/postgresql /usr/pgsql-* -maxdepth 2 -name bin 2>/dev/null) ]] || have pg_ctl ||
         need "the other database" postgresql
     have git || need "the security advisories come as a git repository" git
+    compgen -G '/usr/lib/*/libsoftokn3.so' >/dev/null || compgen -G '/usr/lib/*/nss/libsoftokn3.so' >/dev/null ||
+        [[ -e /usr/lib64/libsoftokn3.so ]] || need "the second HSM in software that the service is held to" libnss3
+    # Kryoptic, the third, is built from Rust against OpenSSL and SQLite of the system; bindings are made by clang.
+    have clang || need "Kryoptic's bindings" clang
+    have pkg-config || need "Kryoptic finds OpenSSL by it" pkg-config
+    pkg-config --exists openssl sqlite3 2>/dev/null || need "Kryoptic's cryptography and its store" libssl-dev libsqlite3-dev
 fi
 if [[ ${1:-run} == bench ]]; then
     compgen -G '/usr/lib/postgresql/*/bin/pgbench' >/dev/null ||

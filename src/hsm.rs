@@ -42,7 +42,7 @@ use crossbeam_channel::Sender;
 
 pub use birth::{Birth, RecoveryKey, create_keys};
 pub use child::serve;
-pub use doctor::{Check, examine};
+pub use doctor::{Check, Finding, examine};
 pub use error::HsmError;
 pub use failure::{Class, Failure};
 pub use gcm::SealedBlock;

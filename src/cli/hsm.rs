@@ -3,7 +3,7 @@
 use std::{fs, io::Write as _};
 
 use super::{Failure, HsmCommand, Source, print, with_environment};
-use crate::hsm::{self, Birth, RecoveryKey, Settings};
+use crate::hsm::{self, Birth, Finding, RecoveryKey, Settings};
 
 pub(super) fn run(command: HsmCommand) -> Result<(), Failure> {
     match command {
@@ -45,10 +45,13 @@ fn examine(source: &Source) -> Result<(), Failure> {
     let mut sound = true;
     for check in hsm::examine(&settings(source)?) {
         let (sign, text) = match &check.finding {
-            Ok(text) => ('✔', text),
-            Err(text) => ('✘', text),
+            Finding::Good(text) => ('✔', text),
+            Finding::Differs(text) => ('!', text),
+            Finding::Lacks(text) => {
+                sound = false;
+                ('✘', text)
+            }
         };
-        sound &= check.finding.is_ok();
         print(&format!("{sign} {:<15} {text}", check.what))?;
     }
     if sound { Ok(()) } else { Err("the token cannot be used as it is".into()) }

@@ -1,12 +1,9 @@
-//! Looks at a token as a physician would, and says in words what it lacks.
+//! Looks at a token as a physician would, and says in words what it lacks and how it differs from others.
+
+mod facts;
+mod traits;
 
 use std::sync::Arc;
-
-use cryptoki::{
-    context::{Function, Pkcs11},
-    mechanism::MechanismType,
-    slot::Slot,
-};
 
 use super::{
     HsmError, Settings,
@@ -21,111 +18,95 @@ use super::{
 pub struct Check {
     /// What was looked at.
     pub what: &'static str,
-    /// What was seen, or what is wrong and what to do about it.
-    pub finding: Result<String, String>,
+    /// What was seen.
+    pub finding: Finding,
 }
 
-/// The mechanisms without which nothing works, and what for.
-const MECHANISMS: [(MechanismType, &str); 5] = [
-    (MechanismType::AES_KEY_GEN, "makes domain keys"),
-    (MechanismType::AES_KEY_WRAP, "wraps domain keys under the root"),
-    (MechanismType::AES_GCM, "wraps the keys of documents under a domain's key"),
-    (MechanismType::ECC_KEY_PAIR_GEN, "makes the signing key"),
-    (MechanismType::ECDSA, "signs what others can verify"),
-];
+/// What was seen, in words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Finding {
+    /// It is as it should be.
+    Good(String),
+    /// The service works with it, and its operator should know.
+    Differs(String),
+    /// What is wrong, and what to do about it.
+    Lacks(String),
+}
+
+impl From<HsmError> for Finding {
+    fn from(error: HsmError) -> Self {
+        Self::Lacks(error.to_string())
+    }
+}
 
 /// Examines the token step by step, up to the first step that fails.
 pub fn examine(settings: &Settings) -> Vec<Check> {
-    let mut checks = Vec::new();
+    let mut notes = Notes(Vec::new());
     // The error has been noted as the last check; nothing more can be looked at.
-    let _ = walk(settings, &mut checks);
-    checks
+    let _ = walk(settings, &mut notes);
+    notes.0
 }
 
-fn walk(settings: &Settings, checks: &mut Vec<Check>) -> Result<(), ()> {
-    let mut note = |what, finding: Result<String, String>| {
-        let failed = finding.is_err();
-        checks.push(Check { what, finding });
-        if failed { Err(()) } else { Ok(()) }
-    };
+/// There is something without which nothing else can be looked at.
+struct Stop;
 
-    let module = step(&mut note, "PKCS#11 module", Module::load(settings), |module| {
-        module.pkcs11().get_library_info().map_or_else(
-            |_| settings.module.display().to_string(),
-            |info| {
-                let (library, version) = (info.library_description(), info.library_version());
-                format!("{library} {version}, PKCS#11 {}", info.cryptoki_version())
-            },
-        )
+struct Notes(Vec<Check>);
+
+impl Notes {
+    fn note(&mut self, what: &'static str, finding: Finding) -> Result<(), Stop> {
+        let stop = matches!(finding, Finding::Lacks(_));
+        self.0.push(Check { what, finding });
+        if stop { Err(Stop) } else { Ok(()) }
+    }
+
+    /// Notes what `result` is, in the words of `describe`, or what is wrong with it.
+    fn step<T>(
+        &mut self,
+        what: &'static str,
+        result: Result<T, HsmError>,
+        describe: impl FnOnce(&T) -> String,
+    ) -> Result<T, Stop> {
+        match result {
+            Ok(value) => {
+                self.note(what, Finding::Good(describe(&value)))?;
+                Ok(value)
+            }
+            Err(error) => {
+                self.note(what, error.into())?;
+                Err(Stop)
+            }
+        }
+    }
+}
+
+fn walk(settings: &Settings, notes: &mut Notes) -> Result<(), Stop> {
+    let module = notes.step("PKCS#11 module", Module::load(settings), |module| {
+        facts::library(module.pkcs11()).unwrap_or_else(|_| settings.module.display().to_string())
     })?;
-    let slot = step(&mut note, "token", module.find_token(&settings.token_label), |slot| {
-        describe_token(module.pkcs11(), *slot)
-    })?;
-    note("mechanisms", mechanisms(module.pkcs11(), slot))?;
-    let session = step(
-        &mut note,
-        "login",
-        module
-            .open_ro_session(slot)
-            .and_then(|session| session.log_in(&settings.pin()?).map(|()| session)),
-        |_| "the PIN is right".to_owned(),
-    )?;
-    step(&mut note, "root key", find_root(&session), |_| {
+    let profile = facts::profile(module.pkcs11(), settings.profile);
+    notes.note("profile", profile.unwrap_or_else(Finding::from))?;
+    let slot = module.find_token(&settings.token_label);
+    let found = slot.and_then(|slot| Ok((slot, module.pkcs11().get_token_info(slot)?)));
+    let (slot, token) = notes.step("token", found, |(_, token)| facts::token(token))?;
+    notes.note("mechanisms", facts::mechanisms(module.pkcs11(), slot))?;
+    notes.note("sessions", facts::sessions(token.max_session_count(), settings.most_sessions()))?;
+    notes.note("writing", facts::writing(module.open_rw_session(slot).map(drop)))?;
+    notes.note("PIN", facts::pin(&token, settings.profile.lockout))?;
+    let opened = module.open_ro_session(slot);
+    let session = opened.and_then(|session| session.log_in(&settings.pin()?).map(|()| session));
+    let session = notes.step("login", session, |_| "the PIN is right".to_owned())?;
+    traits::examine(&session, settings.profile, notes)?;
+    let root = notes.step("root key", find_root(&session), |_| {
         format!("{:?}, AES-256, sensitive, not extractable", template::ROOT_LABEL)
     })?;
-    step(&mut note, "signing key", Signer::find(&session), |signer| {
+    notes.note("root at hand", traits::copying(&session, root))?;
+    notes.step("signing key", Signer::find(&session), |signer| {
         let (label, id) = (template::SIGNING_LABEL, signer.public().id());
         format!("{label:?}, EC P-256, sensitive, not extractable, id {id}")
     })?;
     let tested = Generation::open(settings)
         .and_then(|generation| Worker::new(Arc::new(generation))?.self_test());
-    step(&mut note, "self-test", tested, |()| {
+    notes.step("self-test", tested, |()| {
         "wraps, unwraps, signs; refuses a flipped bit and a wrong AAD".to_owned()
     })
-}
-
-fn step<T>(
-    note: &mut impl FnMut(&'static str, Result<String, String>) -> Result<(), ()>,
-    what: &'static str,
-    result: Result<T, HsmError>,
-    describe: impl FnOnce(&T) -> String,
-) -> Result<T, ()> {
-    match result {
-        Ok(value) => note(what, Ok(describe(&value))).map(|()| value),
-        Err(error) => {
-            note(what, Err(error.to_string()))?;
-            Err(())
-        }
-    }
-}
-
-fn describe_token(pkcs11: &Pkcs11, slot: Slot) -> String {
-    pkcs11.get_token_info(slot).map_or_else(
-        |error| error.to_string(),
-        |token| {
-            format!(
-                "{:?}: {} {}, serial {}",
-                token.label(),
-                token.manufacturer_id(),
-                token.model(),
-                token.serial_number(),
-            )
-        },
-    )
-}
-
-fn mechanisms(pkcs11: &Pkcs11, slot: Slot) -> Result<String, String> {
-    let offered = pkcs11
-        .get_mechanism_list(slot)
-        .map_err(|error| format!("{:?}: {error}", Function::GetMechanismList))?;
-    let missing: Vec<String> = MECHANISMS
-        .iter()
-        .filter(|(mechanism, _)| !offered.contains(mechanism))
-        .map(|(mechanism, purpose)| format!("{mechanism} is missing, which {purpose}"))
-        .collect();
-    if missing.is_empty() {
-        Ok(MECHANISMS.map(|(mechanism, _)| mechanism.to_string()).join(", "))
-    } else {
-        Err(missing.join("; "))
-    }
 }

@@ -71,7 +71,16 @@ impl Module {
 
     /// A session that also writes.
     pub(super) fn open_rw_session(&self, slot: Slot) -> Result<Session, HsmError> {
-        self.session(self.module.open_rw_session(slot))
+        let session = match self.module.open_rw_session(slot) {
+            Err(Error::Pkcs11(RvError::TokenWriteProtected, _)) => return Err(write_protected()),
+            opened => self.session(opened)?,
+        };
+        // NSS opens one that only reads, and says nothing.
+        if session.judged(session.session.get_session_info())?.read_write() {
+            Ok(session)
+        } else {
+            Err(write_protected())
+        }
     }
 
     /// Makes a token in `slot`, whose security officer and user have these PINs.
@@ -103,6 +112,10 @@ impl Module {
     pub(super) fn finalize(self) -> Result<(), HsmError> {
         self.module.finalize().map_err(|error| self.profile.judge(&error))
     }
+}
+
+fn write_protected() -> HsmError {
+    HsmError::Setup("the token is write-protected: no key can be made on it".to_owned())
 }
 
 /// A session, which is closed when it is dropped.
@@ -204,7 +217,18 @@ impl Session {
         if self.profile.unwraps_with_length {
             template.push(template::length());
         }
-        self.judged(self.session.unwrap_key(mechanism, unwrapping, wrapped, &template))
+        self.unwrap_key_as(mechanism, unwrapping, wrapped, &template)
+    }
+
+    /// The same, with the template as it is.
+    pub(super) fn unwrap_key_as(
+        &self,
+        mechanism: &Mechanism<'_>,
+        unwrapping: ObjectHandle,
+        wrapped: &[u8],
+        template: &[Attribute],
+    ) -> Result<ObjectHandle, HsmError> {
+        self.judged(self.session.unwrap_key(mechanism, unwrapping, wrapped, template))
     }
 
     /// Encrypts `data` into `encrypted`, and returns the length that the module gave it.

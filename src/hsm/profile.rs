@@ -4,11 +4,24 @@ use cryptoki::error::RvError;
 
 use super::failure::Class;
 
+/// What wrong PINs do to a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lockout {
+    /// Nothing.
+    Never,
+    /// So many in a row lock it.
+    After(u32),
+    /// Ask its vendor.
+    Unknown,
+}
+
 /// The traits of a vendor's module.
 #[derive(Debug, Clone, Copy)]
 pub struct Profile {
     /// The name in `hsm.profile`.
     pub name: &'static str,
+    /// Who the module says made it.
+    pub(super) maker: Option<&'static str>,
     /// Worker threads, each with a session of its own.
     pub sessions: usize,
     /// Whether `CKA_VALUE_LEN` stands in the template of a key that is unwrapped.
@@ -17,17 +30,22 @@ pub struct Profile {
     pub(super) stores_mechanisms: bool,
     /// What `hsm.init_args` must contain, unless it is empty; in small letters.
     pub(super) init_args: Option<&'static str>,
+    /// What wrong PINs do.
+    pub(super) lockout: Lockout,
     /// Codes that mean something else than the table of `failure.rs` says.
     pub(super) codes: &'static [(RvError, Class)],
 }
 
 impl Profile {
     /// SoftHSM 2.6. It saturates at one thread a process; two are the worst choice. It refuses the length of a key that is unwrapped.
-    pub const SOFTHSM: Self = Self { name: "softhsm", ..Self::STANDARD };
+    pub const SOFTHSM: Self =
+        Self { name: "softhsm", maker: Some("SoftHSM"), lockout: Lockout::Never, ..Self::STANDARD };
 
     /// Kryoptic 1.5.
     pub const KRYOPTIC: Self = Self {
         name: "kryoptic",
+        maker: Some("Kryoptic"),
+        lockout: Lockout::After(10),
         // What a token object says after a logout; of bytes it never does.
         codes: &[(RvError::GeneralError, Class::Login)],
         ..Self::STANDARD
@@ -36,6 +54,8 @@ impl Profile {
     /// NSS softokn 3.87.
     pub const NSS: Self = Self {
         name: "nss",
+        maker: Some("Mozilla Foundation"),
+        lockout: Lockout::Never,
         stores_mechanisms: false,
         init_args: Some("configdir="),
         // What C_GenerateRandom says after a C_Finalize.
@@ -48,10 +68,12 @@ impl Profile {
 
     const STANDARD: Self = Self {
         name: "",
+        maker: None,
         sessions: 1,
         unwraps_with_length: false,
         stores_mechanisms: true,
         init_args: None,
+        lockout: Lockout::Unknown,
         codes: &[],
     };
 
@@ -60,6 +82,11 @@ impl Profile {
     /// The profile called `name`.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|profile| profile.name == name)
+    }
+
+    /// The profile for a module that says it was made by `maker`.
+    pub(super) fn of_maker(maker: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|profile| profile.maker == Some(maker))
     }
 
     /// The names of all profiles.

@@ -57,6 +57,18 @@ impl Settings {
         if self.sessions == 0 { self.profile.sessions } else { self.sessions }
     }
 
+    /// The most sessions that may be open at a time.
+    pub(super) fn most_sessions(&self) -> u64 {
+        // Each works with one, and opens another before it drops one that failed; and one holds the login.
+        let of_home = self.sessions() * 2 + 1;
+        let homes = match &self.isolation {
+            Isolation::Thread => 1,
+            // Each may be replaced while the old one still works.
+            Isolation::Process(processes) => processes.count.max(1) * 2,
+        };
+        u64::try_from(of_home * homes).unwrap_or(u64::MAX)
+    }
+
     /// Reads the PIN.
     pub fn pin(&self) -> Result<Pin, HsmError> {
         let file = &self.pin_file;

@@ -1,6 +1,6 @@
 //! One suite for the modules of all vendors.
 
-use std::{fs, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use sea_orm::ConnectionTrait as _;
 
@@ -91,7 +91,7 @@ async fn change(service: &Service, statement: &str) {
 /// A PIN that is refused stops the start, and is tried once: Kryoptic counts.
 async fn wrong_pin(vendor: Vendor) {
     let mut service = Service::over(vendor);
-    fs::write(service.data().join("pin"), "87654320").unwrap();
+    service.set_pin("87654320");
     service.serve(&[("USERSECRET_HSM__PROCESSES", "2")]);
     assert!(!service.ends().success());
     let log = service.log();
@@ -122,6 +122,11 @@ macro_rules! on_each {
             #[test]
             fn engine() {
                 super::engine(VENDOR);
+            }
+
+            #[test]
+            fn doctor() {
+                crate::doctor::says(VENDOR);
             }
 
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

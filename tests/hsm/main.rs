@@ -20,6 +20,7 @@ mod support;
 mod absence;
 mod codes;
 mod conformance;
+mod doctor;
 mod engine;
 mod fairness;
 mod issuer;

@@ -89,6 +89,22 @@ impl Service {
         service
     }
 
+    /// Has the configuration say something else of the HSM.
+    pub fn set(&self, key: &str, value: &str) {
+        let file = self.data().join("config.toml");
+        let text = fs::read_to_string(&file).unwrap();
+        let of = |line: &str| match line.split_once(" = ") {
+            Some((name, _)) if name == key => format!("{key} = {value:?}\n"),
+            _ => format!("{line}\n"),
+        };
+        fs::write(file, text.lines().map(of).collect::<String>()).unwrap();
+    }
+
+    /// Has the file of the PIN say something else.
+    pub fn set_pin(&self, pin: &str) {
+        fs::write(self.data().join("pin"), pin).unwrap();
+    }
+
     /// Runs a command to its end, which must be good, and returns what it printed.
     pub fn does(&self, verbs: &[&str]) -> String {
         let done = self.command(verbs).output().unwrap();
