@@ -67,6 +67,7 @@ tree-save: ## Notes the state of the checkout
 fmt: ## Formatting
 	$(step)
 	cargo fmt --all --check
+	cargo fmt --manifest-path kryoptic-module/Cargo.toml --check
 
 clippy: ## Lints; a warning fails
 	$(step)

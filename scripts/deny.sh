@@ -36,7 +36,14 @@ if [[ $(cargo-deny --version 2>/dev/null) != "cargo-deny ${version%.*}."* ]]; th
         cargo install cargo-deny --version "$version" --locked --debug --quiet --root target/tools
 fi
 
-cargo-deny --locked check bans licenses sources
+# The checkout, and what the tests' module is made of.
+deny() {
+    local manifest
+    for manifest in Cargo.toml kryoptic-module/Cargo.toml; do
+        cargo-deny --locked --manifest-path "$manifest" "$@"
+    done
+}
+deny check bans licenses sources
 
 if [[ -f $bundle ]]; then
     unpack
@@ -47,4 +54,4 @@ fi
 newest=$(grep -rhoE '^date = "[0-9-]+"' "$db/crates" | sort | tail -n 1)
 say "newest advisory: ${newest//\"/}"
 # Offline, or it would fetch the advisories again.
-cargo-deny --locked --offline check advisories
+deny --offline check advisories

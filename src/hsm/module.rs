@@ -162,7 +162,7 @@ impl Session {
     }
 
     pub(super) fn create_object(&self, template: &[Attribute]) -> Result<ObjectHandle, HsmError> {
-        self.judged(self.session.create_object(template))
+        self.judged(self.session.create_object(&self.fitted(template)))
     }
 
     pub(super) fn copy_object(
@@ -182,7 +182,7 @@ impl Session {
         mechanism: &Mechanism<'_>,
         template: &[Attribute],
     ) -> Result<ObjectHandle, HsmError> {
-        self.judged(self.session.generate_key(mechanism, template))
+        self.judged(self.session.generate_key(mechanism, &self.fitted(template)))
     }
 
     pub(super) fn generate_key_pair(

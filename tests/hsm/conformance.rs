@@ -66,8 +66,9 @@ async fn service(vendor: Vendor) {
     assert_eq!(service.workers()[0].0, workers[0].0, "{}", service.log());
 
     service.stop();
-    service.serve(&[]);
+    service.serve(&[("USERSECRET_HSM__ISOLATION", "thread")]);
     service.is_ready(true).await;
+    assert!(service.workers().is_empty());
     reveals(&acme, "acme", &id, "a").await;
     reveals(&globex, "globex", &other, "e").await;
     service.stop();
