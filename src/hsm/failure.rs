@@ -45,9 +45,11 @@ impl Failure {
 
     pub(super) fn of(error: &Error, exceptions: &[(RvError, Class)]) -> Self {
         let class = match error {
-            Error::Pkcs11(code, _) => {
+            Error::Pkcs11(code, function) => {
                 let exception = exceptions.iter().find(|(other, _)| other == code);
-                exception.map_or_else(|| Class::of(code), |(_, class)| *class)
+                let class = exception.map_or_else(|| Class::of(code), |(_, class)| *class);
+                // By its name: what the standard says of it is long, and often of something else.
+                return Self::new(class, format!("C_{function:?} answers {code:?}"));
             }
             Error::LibraryLoading(_) | Error::NullFunctionPointer | Error::MissingSymbol(_) => {
                 Class::Library

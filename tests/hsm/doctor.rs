@@ -71,6 +71,7 @@ fn a_token_that_wants_another_profile_is_told_which() {
     let said = service.refuses(DOCTOR);
     assert!(line(&said, "profile").starts_with("! "), "{said}");
     let unwrapping = line(&said, "unwrapping");
+    assert!(unwrapping.contains("C_UnwrapKey answers AttributeReadOnly"), "{said}");
     assert!(
         unwrapping
             .ends_with("refuses the length of the key, which hsm.profile = \"softhsm\" leaves out"),

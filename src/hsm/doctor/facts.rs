@@ -1,7 +1,7 @@
 //! What module and token tell of themselves.
 
 use cryptoki::{
-    context::{Function, Pkcs11},
+    context::Pkcs11,
     error::Error,
     mechanism::{MechanismInfo, MechanismType},
     slot::{Limit, Slot, TokenInfo},
@@ -61,7 +61,7 @@ pub(super) fn token(token: &TokenInfo) -> String {
 pub(super) fn mechanisms(pkcs11: &Pkcs11, slot: Slot) -> Finding {
     let offered = match pkcs11.get_mechanism_list(slot) {
         Ok(offered) => offered,
-        Err(error) => return Finding::Lacks(format!("{:?}: {error}", Function::GetMechanismList)),
+        Err(error) => return HsmError::from(error).into(),
     };
     let missing: Vec<String> = NEEDED
         .iter()
