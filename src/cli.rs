@@ -2,6 +2,7 @@
 
 mod audit;
 mod dev;
+mod domain;
 mod export;
 mod hsm;
 mod import;
@@ -66,6 +67,11 @@ enum Command {
     Hsm {
         #[command(subcommand)]
         command: HsmCommand,
+    },
+    /// The keys of domains.
+    Domain {
+        #[command(subcommand)]
+        command: domain::DomainCommand,
     },
     /// Brings secrets in, one JSON object a line: status 1 when a line was bad.
     Import {
@@ -190,6 +196,7 @@ impl Cli {
             }
             Command::Schema => print(graphql::schema(None, true).sdl().trim_end()),
             Command::Hsm { command } => hsm::run(command),
+            Command::Domain { command } => domain::run(command),
             Command::Import { source, file, from_line } => import::run(&source, &file, from_line),
             Command::Export { source, file, domain } => {
                 export::run(&source, file.as_deref(), domain)
@@ -202,6 +209,12 @@ impl Cli {
 
 fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()
+}
+
+/// What an error of the service says to a person.
+fn failure(error: crate::error::Error) -> Failure {
+    let causes = error.causes();
+    if causes.is_empty() { error.to_string().into() } else { causes.into() }
 }
 
 /// Writes a line to standard error.

@@ -1,6 +1,6 @@
 //! Connections to the database, on SQLite and PostgreSQL, and what its errors mean.
 //!
-//! It knows no row. The store and the audit trail read and write through it, and
+//! It knows no row, but whether a domain was shredded. The store and the audit trail read and write through it, and
 //! on PostgreSQL every transaction of theirs begins by naming its domain, which
 //! is all that row-level security then lets it see.
 
@@ -14,7 +14,8 @@ pub use failure::{failed, is_unique_violation};
 pub(crate) use failure::{failed_raw, is_rolled_back, or_too_long};
 pub use migrate::{create_roles, migrate};
 pub use settings::{DatabaseSettings, DatabaseUrl};
-pub use transaction::Planning;
+pub use transaction::{Admits, Planning};
+pub(crate) use transaction::{is_shut, shut_error};
 
 use std::{sync::Arc, time::Duration};
 

@@ -9,10 +9,10 @@ use std::{
 
 use tokio_util::sync::CancellationToken;
 
-use super::{Failure, Source, job, say};
+use super::{Failure, Source, failure, job, say};
 use crate::{
-    app::Core, config::Config, database::Database, error::Error, ids::DomainId,
-    store::domains_after, transfer,
+    app::Core, config::Config, database::Database, ids::DomainId, store::domains_after, transfer,
+    upkeep,
 };
 
 /// How many ids of domains are read at a time.
@@ -60,7 +60,7 @@ async fn export(
     domain: Option<DomainId>,
     out: &mut impl Write,
 ) -> Result<(u64, u64), Failure> {
-    let run = transfer::new_run().map_err(failure)?;
+    let run = upkeep::new_run().map_err(failure)?;
     let (mut secrets, mut domains) = (0, 0);
     let mut take = async |domain: DomainId| {
         secrets += transfer::export(&core.secrets, &run, domain, out).await.map_err(failure)?;
@@ -87,9 +87,4 @@ async fn export(
     }
     out.flush()?;
     Ok((secrets, domains))
-}
-
-fn failure(error: Error) -> Failure {
-    let causes = error.causes();
-    if causes.is_empty() { error.to_string().into() } else { causes.into() }
 }

@@ -17,6 +17,7 @@ use jsonwebtoken::{
 };
 
 use super::{HsmError, Settings, generation::visit, kek::wrap_key, signing, template};
+use crate::ids::RootVersion;
 
 /// The public half of an RSA key that is kept offline.
 pub struct RecoveryKey {
@@ -39,7 +40,7 @@ pub struct Birth {
 /// that an older version gave a root only. A token that has both is refused.
 pub fn create_keys(settings: &Settings, recovery: Option<&RecoveryKey>) -> Result<Birth, HsmError> {
     visit(settings, |session| {
-        let has_root = !session.find_objects(&template::find_root())?.is_empty();
+        let has_root = !session.find_objects(&template::find_roots())?.is_empty();
         if has_root && recovery.is_some() {
             return Err(HsmError::Setup(
                 "the token has a root key already; a recovery copy of it cannot be added"
@@ -73,7 +74,12 @@ fn give_birth(
     // extractable must not merely be relabelled.
     let carrier = session.generate_key(&Mechanism::AesKeyGen, &template::newborn_root())?;
     let blob = wrap_key(session, carrier, newborn)?;
-    let root = session.unwrap_key(&Mechanism::AesKeyWrap, carrier, &blob, &template::root())?;
+    let root = session.unwrap_key(
+        &Mechanism::AesKeyWrap,
+        carrier,
+        &blob,
+        &template::root(RootVersion::FIRST),
+    )?;
 
     // Both must be one key before the first is gone: what one wraps, both wrap alike.
     let same = wrap_key(session, root, carrier)? == wrap_key(session, newborn, carrier)?;

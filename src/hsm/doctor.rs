@@ -10,7 +10,8 @@ use cryptoki::{
 
 use super::{
     HsmError, Settings,
-    generation::{Generation, find_root, find_token, load, log_in},
+    generation::{Generation, find_token, load, log_in},
+    root::stored_roots,
     signing::Signer,
     template,
     worker::Worker,
@@ -70,8 +71,10 @@ fn walk(settings: &Settings, checks: &mut Vec<Check>) -> Result<(), ()> {
             .and_then(|session| log_in(&session, &settings.pin()?).map(|()| session)),
         |_| "the PIN is right".to_owned(),
     )?;
-    step(&mut note, "root key", find_root(&session), |_| {
-        format!("{:?}, AES-256, sensitive, not extractable", template::ROOT_LABEL)
+    step(&mut note, "root key", stored_roots(&session), |roots| {
+        let versions: Vec<String> = roots.keys().map(|version| version.0.to_string()).collect();
+        let (label, versions) = (template::ROOT_LABEL, versions.join(" and "));
+        format!("{label:?}, version {versions}, AES-256, sensitive, not extractable")
     })?;
     step(&mut note, "signing key", Signer::find(&session), |signer| {
         let (label, id) = (template::SIGNING_LABEL, signer.public().id());

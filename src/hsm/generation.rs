@@ -13,7 +13,7 @@ use crossbeam_channel::{Receiver, Sender};
 use cryptoki::{
     context::{CInitializeArgs, CInitializeFlags, Pkcs11},
     error::{Error as Pkcs11Error, RvError},
-    object::{Attribute, AttributeType, ObjectHandle},
+    object::ObjectHandle,
     session::{Session, UserType},
     slot::Slot,
 };
@@ -22,12 +22,13 @@ use moka::sync::Cache;
 use super::{
     HsmError, Pin, Settings,
     kek::{KekHandle, WrappedKek},
+    root::{Root, Roots, find_root},
     signing::Signer,
-    template,
 };
+use crate::ids::RootVersion;
 
 pub(super) struct Generation {
-    root: ObjectHandle,
+    roots: Roots,
     signer: Signer,
     keks: Cache<WrappedKek, Arc<KekHandle>>,
     graveyard: (Sender<ObjectHandle>, Receiver<ObjectHandle>),
@@ -49,13 +50,10 @@ impl Generation {
         let slot = find_token(pkcs11, &settings.token_label)?;
         let anchor = pkcs11.open_ro_session(slot)?;
         log_in(&anchor, &settings.pin()?)?;
-        let stored_root = find_root(&anchor)?;
-        // A token that allows no copy is served by its token object, at its own pace.
-        let root =
-            anchor.copy_object(stored_root, &template::session_copy()).unwrap_or(stored_root);
+        let roots = Roots::find(&anchor)?;
         let signer = Signer::find(&anchor)?.at_hand(&anchor);
         Ok(Self {
-            root,
+            roots,
             signer,
             keks: Cache::new(settings.kek_handles),
             graveyard: crossbeam_channel::unbounded(),
@@ -80,8 +78,14 @@ impl Generation {
         Ok(self.pkcs11.open_ro_session(self.slot)?)
     }
 
-    pub(super) const fn root(&self) -> ObjectHandle {
-        self.root
+    /// The newest root that there was when the generation began.
+    pub(super) const fn newest_root(&self) -> Root {
+        self.roots.newest()
+    }
+
+    /// The root of `version`.
+    pub(super) fn root(&self, version: RootVersion) -> Result<Root, HsmError> {
+        self.roots.get(version, || find_root(&self.anchor(), version))
     }
 
     pub(super) const fn signer(&self) -> &Signer {
@@ -107,7 +111,8 @@ impl Generation {
     }
 
     fn load_kek(&self, kek: &WrappedKek, session: &Session) -> Result<Arc<KekHandle>, HsmError> {
-        let object = kek.unwrap(&self.anchor(), self.root)?;
+        let root = self.root(kek.root())?;
+        let object = kek.unwrap(&self.anchor(), root.object)?;
         let handle = Arc::new(KekHandle::new(object, self.graveyard.0.clone()));
         if kek.is_bound_to(session, object) {
             Ok(handle)
@@ -131,6 +136,15 @@ impl Generation {
     /// Forgets `kek`'s handle; who holds a lease keeps it until they are done.
     pub(super) fn evict(&self, kek: &WrappedKek) {
         self.keks.invalidate(kek);
+    }
+
+    /// Forgets the handles of the KEKs whose binding begins with `domain`.
+    pub(super) fn forget(&self, domain: &[u8]) {
+        for (kek, _) in &self.keks {
+            if kek.aad().starts_with(domain) {
+                self.keks.invalidate(&*kek);
+            }
+        }
     }
 
     /// Destroys the objects whose last lease has ended.
@@ -190,25 +204,5 @@ pub(super) fn log_in(session: &Session, pin: &Pin) -> Result<(), HsmError> {
             Err(HsmError::PinIncorrect)
         }
         Err(error) => Err(error.into()),
-    }
-}
-
-/// The root key: there must be one, and it must be unable to leave.
-pub(super) fn find_root(session: &Session) -> Result<ObjectHandle, HsmError> {
-    let found = session.find_objects(&template::find_root())?;
-    let [root] = found[..] else {
-        return Err(HsmError::Setup(match found.len() {
-            0 => "the token has no root key; `usersecret hsm init` makes one".to_owned(),
-            many => format!("the token has {many} keys labelled {:?}", template::ROOT_LABEL),
-        }));
-    };
-    let asked = [AttributeType::Sensitive, AttributeType::Extractable];
-    let answered = session.get_attributes(root, &asked)?;
-    let safe = answered.contains(&Attribute::Sensitive(true))
-        && answered.contains(&Attribute::Extractable(false));
-    if safe {
-        Ok(root)
-    } else {
-        Err(HsmError::Setup("the root key is extractable or not sensitive".to_owned()))
     }
 }

@@ -7,14 +7,16 @@ use cryptoki::{
     object::{Attribute, KeyType, ObjectClass},
 };
 
+use crate::ids::RootVersion;
+
 /// The label of the root key.
 pub(super) const ROOT_LABEL: &str = "usersecret-root";
 
 /// The label of both halves of the signing key.
 pub(super) const SIGNING_LABEL: &str = "usersecret-signing";
 
-/// Finds the root key.
-pub(super) fn find_root() -> Vec<Attribute> {
+/// Finds the root keys, of every version.
+pub(super) fn find_roots() -> Vec<Attribute> {
     vec![
         Attribute::Class(ObjectClass::SECRET_KEY),
         Attribute::Token(true),
@@ -22,18 +24,15 @@ pub(super) fn find_root() -> Vec<Attribute> {
     ]
 }
 
-/// The root as it stays: a token object that wraps and unwraps, and never leaves.
-pub(super) fn root() -> Vec<Attribute> {
+/// The root of `version` as it stays: a token object that wraps and unwraps, and never leaves.
+pub(super) fn root(version: RootVersion) -> Vec<Attribute> {
     let mut attributes = wrapping_key(true, false);
     attributes.extend([
         Attribute::Label(ROOT_LABEL.into()),
-        Attribute::Id(ROOT_VERSION.to_be_bytes().to_vec()),
+        Attribute::Id(version.0.to_be_bytes().to_vec()),
     ]);
     attributes
 }
-
-/// The version of the root key that `hsm init` makes.
-pub(super) const ROOT_VERSION: u32 = 1;
 
 /// The root at birth, or a key that carries it: a session object that can be wrapped once.
 pub(super) fn newborn_root() -> Vec<Attribute> {
@@ -48,6 +47,11 @@ pub(super) fn session_copy() -> Vec<Attribute> {
 /// A KEK at birth: extractable for the moment in which it is wrapped.
 pub(super) fn newborn_kek() -> Vec<Attribute> {
     generated(sealing_key(true))
+}
+
+/// A KEK on its way from one root to another: unwrapped, and extractable for the moment in which it is wrapped.
+pub(super) fn passing_kek() -> Vec<Attribute> {
+    sealing_key(true)
 }
 
 /// A KEK at work: seals and opens DEKs, and cannot leave.

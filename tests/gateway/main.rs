@@ -28,6 +28,7 @@ mod hostile;
 mod internal;
 mod isolation;
 mod issuers;
+mod keys;
 mod list;
 mod pipeline;
 mod race;

@@ -20,7 +20,8 @@ use usersecret::{
     config::Config,
     hsm::{self, Hsm, Isolation, Profile, Settings},
     server::{Certificates, Server},
-    transfer::{self, Import, Tally},
+    transfer::{Import, Tally},
+    upkeep,
 };
 
 pub const ISS: &str = "https://idp.test";
@@ -220,7 +221,7 @@ impl TestApp {
         let core = Core::build(&self.config, engine(), Seams::default()).await.unwrap();
         let import = Import {
             service: core.secrets.clone(),
-            run: transfer::new_run().unwrap(),
+            run: upkeep::new_run().unwrap(),
             first: 1,
             line_bytes: self.config.limits.body_bytes,
             in_flight: 64,
