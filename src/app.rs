@@ -100,7 +100,7 @@ impl App {
                 pace: Some(config.keys.rewrap_per_second).filter(|pace| *pace > 0),
             },
         )?;
-        core.background.spawn(upkeep.run(changed, core.stop.subscribe()));
+        core.upkeep.spawn(upkeep.run(changed, core.rest.subscribe()));
         let authenticator = Authenticator::new(
             issuers(config)?,
             directory.clone(),

@@ -30,6 +30,9 @@ pub struct Core {
     /// The sealer, which at its end seals what is left and takes its leave, and what follows other replicas.
     pub(super) background: JoinSet<()>,
     pub(super) stop: watch::Sender<bool>,
+    /// What works on secrets by itself, and ends before transactions are waited for: it holds what they run on.
+    pub(super) upkeep: JoinSet<()>,
+    pub(super) rest: watch::Sender<bool>,
 }
 
 impl Core {
@@ -73,12 +76,28 @@ impl Core {
             ids,
             limits,
         );
-        Ok(Self { secrets, keys, gate, store, trail, clock, database, hsm, background, stop })
+        let (upkeep, rest) = (JoinSet::new(), watch::Sender::new(false));
+        Ok(Self {
+            secrets,
+            keys,
+            gate,
+            store,
+            trail,
+            clock,
+            database,
+            hsm,
+            background,
+            stop,
+            upkeep,
+            rest,
+        })
     }
 
     /// Waits for transactions under way, for the seal over their events, then for the HSM's workers.
     pub async fn drain(self) {
-        let Self { secrets, keys, store, database, hsm, background, stop, .. } = self;
+        let Self { secrets, keys, store, database, hsm, background, stop, upkeep, rest, .. } = self;
+        let _ = rest.send(true);
+        upkeep.join_all().await;
         drop((secrets, keys, store));
         database.drain().await;
         let _ = stop.send(true);
