@@ -52,6 +52,7 @@ mod user_secret;
 pub use audit_events::{AuditEvent, AuditFilter, AuditPage, AuditQuery};
 pub use change::{Change, DataChange};
 pub use create::{Inserted, NewRow};
+pub use domain::newest_keks;
 pub use export::domains_after;
 pub use issuer::{RegisteredIssuer, Revocation};
 pub use list::{Page, Place};

@@ -5,7 +5,7 @@ use crate::{
     auth::Scope,
     error::{Error, Result},
     hsm::{Hsm, Lane, WrappedKek},
-    ids::KekVersion,
+    ids::{DomainId, KekVersion},
 };
 
 /// A domain's KEK, wrapped under the HSM's root key.
@@ -64,8 +64,17 @@ impl Keyring {
 }
 
 impl Kek {
+    /// The KEK as that of `domain`, for commands that look at the HSM.
+    pub fn of(&self, domain: &DomainId) -> Result<WrappedKek> {
+        self.bound_to(kek_binding(domain, self.version))
+    }
+
     fn wrapped(&self, aad: &Aad) -> Result<WrappedKek> {
-        WrappedKek::parse(aad.kek(self.version), &self.blob, &self.binding)
+        self.bound_to(aad.kek(self.version))
+    }
+
+    fn bound_to(&self, binding: Vec<u8>) -> Result<WrappedKek> {
+        WrappedKek::parse(binding, &self.blob, &self.binding)
             .ok_or_else(|| Error::internal("a stored KEK has a wrong form"))
     }
 }

@@ -5,12 +5,17 @@ use std::sync::Arc;
 use cryptoki::{
     context::{Function, Pkcs11},
     mechanism::MechanismType,
+    object::ObjectHandle,
+    session::Session,
     slot::Slot,
 };
 
 use super::{
-    HsmError, Settings,
+    HsmError, Settings, WrappedKek, check_value,
     generation::{Generation, find_root, find_token, load, log_in},
+    note,
+    receiving::Receiving,
+    restore::opened,
     signing::Signer,
     template,
     worker::Worker,
@@ -20,8 +25,24 @@ use super::{
 pub struct Check {
     /// What was looked at.
     pub what: &'static str,
-    /// What was seen, or what is wrong and what to do about it.
-    pub finding: Result<String, String>,
+    /// What was seen.
+    pub finding: Finding,
+}
+
+/// What was seen, in words.
+pub enum Finding {
+    /// It is as it must be.
+    Sound(String),
+    /// It works, and somebody should know of it.
+    Doubtful(String),
+    /// It is wrong, and what to do about it.
+    Wrong(String),
+}
+
+impl From<Result<String, String>> for Finding {
+    fn from(result: Result<String, String>) -> Self {
+        result.map_or_else(Self::Wrong, Self::Sound)
+    }
 }
 
 /// The mechanisms without which nothing works, and what for.
@@ -33,17 +54,21 @@ const MECHANISMS: [(MechanismType, &str); 5] = [
     (MechanismType::ECDSA, "signs what others can verify"),
 ];
 
-/// Examines the token step by step, up to the first step that fails.
-pub fn examine(settings: &Settings) -> Vec<Check> {
+/// Examines the token step by step, up to the first step that fails; `keks` are some that its root should open.
+pub fn examine(settings: &Settings, keks: Option<&[WrappedKek]>) -> Vec<Check> {
     let mut checks = Vec::new();
     // The error has been noted as the last check; nothing more can be looked at.
-    let _ = walk(settings, &mut checks);
+    let _ = walk(settings, keks, &mut checks);
     checks
 }
 
-fn walk(settings: &Settings, checks: &mut Vec<Check>) -> Result<(), ()> {
-    let mut note = |what, finding: Result<String, String>| {
-        let failed = finding.is_err();
+fn walk(
+    settings: &Settings,
+    keks: Option<&[WrappedKek]>,
+    checks: &mut Vec<Check>,
+) -> Result<(), ()> {
+    let mut note = |what, finding| {
+        let failed = matches!(finding, Finding::Wrong(_));
         checks.push(Check { what, finding });
         if failed { Err(()) } else { Ok(()) }
     };
@@ -60,7 +85,7 @@ fn walk(settings: &Settings, checks: &mut Vec<Check>) -> Result<(), ()> {
     let slot = step(&mut note, "token", find_token(&pkcs11, &settings.token_label), |slot| {
         describe_token(&pkcs11, *slot)
     })?;
-    note("mechanisms", mechanisms(&pkcs11, slot))?;
+    note("mechanisms", mechanisms(&pkcs11, slot).into())?;
     let session = step(
         &mut note,
         "login",
@@ -70,9 +95,15 @@ fn walk(settings: &Settings, checks: &mut Vec<Check>) -> Result<(), ()> {
             .and_then(|session| log_in(&session, &settings.pin()?).map(|()| session)),
         |_| "the PIN is right".to_owned(),
     )?;
-    step(&mut note, "root key", find_root(&session), |_| {
-        format!("{:?}, AES-256, sensitive, not extractable", template::ROOT_LABEL)
+    let root = step(&mut note, "root key", find_root(&session), |root| {
+        let value = check_value::of(&session, *root);
+        let value = value.map_or_else(String::new, |value| format!(", check value {value}"));
+        format!("{:?}, AES-256, sensitive, not extractable{value}", template::ROOT_LABEL)
     })?;
+    note("recovery copies", copies(&session, root))?;
+    if let Some(finding) = receiving(&session) {
+        note("receiving key", finding)?;
+    }
     step(&mut note, "signing key", Signer::find(&session), |signer| {
         let (label, id) = (template::SIGNING_LABEL, signer.public().id());
         format!("{label:?}, EC P-256, sensitive, not extractable, id {id}")
@@ -81,19 +112,20 @@ fn walk(settings: &Settings, checks: &mut Vec<Check>) -> Result<(), ()> {
         .and_then(|generation| Worker::new(Arc::new(generation))?.self_test());
     step(&mut note, "self-test", tested, |()| {
         "wraps, unwraps, signs; refuses a flipped bit and a wrong AAD".to_owned()
-    })
+    })?;
+    keks.map_or(Ok(()), |keks| note("domain keys", domain_keys(&session, root, keks)))
 }
 
 fn step<T>(
-    note: &mut impl FnMut(&'static str, Result<String, String>) -> Result<(), ()>,
+    note: &mut impl FnMut(&'static str, Finding) -> Result<(), ()>,
     what: &'static str,
     result: Result<T, HsmError>,
     describe: impl FnOnce(&T) -> String,
 ) -> Result<T, ()> {
     match result {
-        Ok(value) => note(what, Ok(describe(&value))).map(|()| value),
+        Ok(value) => note(what, Finding::Sound(describe(&value))).map(|()| value),
         Err(error) => {
-            note(what, Err(error.to_string()))?;
+            note(what, Finding::Wrong(error.to_string()))?;
             Err(())
         }
     }
@@ -112,6 +144,44 @@ fn describe_token(pkcs11: &Pkcs11, slot: Slot) -> String {
             )
         },
     )
+}
+
+/// What the token knows of copies of its root.
+fn copies(session: &Session, root: ObjectHandle) -> Finding {
+    match note::read(session, root) {
+        Ok(keys) if keys.is_empty() => Finding::Doubtful(
+            "the token knows of none, and none can be made any more: plan a root rotation, which can".to_owned(),
+        ),
+        Ok(keys) => {
+            Finding::Sound(format!("{} made at its birth, to RSA keys {}", keys.len(), keys.join(", ")))
+        }
+        Err(error) => Finding::Wrong(error.to_string()),
+    }
+}
+
+/// A receiving key beside a root is not needed any more, and is a way out for the root.
+fn receiving(session: &Session) -> Option<Finding> {
+    match Receiving::find(session) {
+        Ok(None) => None,
+        Ok(Some(found)) => Some(Finding::Doubtful(format!(
+            "{} is still there: whoever has the PIN and a copy for it can read the root; \
+             `usersecret hsm receive --destroy` ends that",
+            found.key().fingerprint()
+        ))),
+        Err(error) => Some(Finding::Wrong(error.to_string())),
+    }
+}
+
+fn domain_keys(session: &Session, root: ObjectHandle, keks: &[WrappedKek]) -> Finding {
+    match (opened(session, root, keks), keks.len()) {
+        (_, 0) => Finding::Sound("the database has none yet".to_owned()),
+        (opened, of) if opened == of => {
+            Finding::Sound(format!("the root opens {of} that were taken from the database"))
+        }
+        (opened, of) => Finding::Wrong(format!(
+            "the root opens {opened} of {of} that were taken from the database"
+        )),
+    }
 }
 
 fn mechanisms(pkcs11: &Pkcs11, slot: Slot) -> Result<String, String> {

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use ::entity::{domain, kek};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait as _, ConnectionTrait, EntityTrait as _, PaginatorTrait as _,
-    QueryFilter as _, QueryOrder as _, sea_query::OnConflict,
+    ActiveValue::Set, ColumnTrait as _, ConnectionTrait, DatabaseConnection, EntityTrait as _,
+    PaginatorTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    sea_query::OnConflict,
 };
 
-use super::Store;
+use super::{Store, damaged};
 use crate::{
     auth::Scope,
     crypto::Kek,
@@ -51,11 +52,7 @@ impl Store {
             .one(&transaction)
             .await
             .map_err(failed)?;
-        let kek = row.map(|row| Kek {
-            version: KekVersion(row.version),
-            blob: row.blob,
-            binding: row.binding,
-        });
+        let kek = row.map(of_row);
         if let Some(kek) = &kek {
             self.keks.insert(scope.domain().clone(), kek.clone());
         }
@@ -98,6 +95,26 @@ impl Store {
         })
         .await
     }
+}
+
+fn of_row(row: kek::Model) -> Kek {
+    Kek { version: KekVersion(row.version), blob: row.blob, binding: row.binding }
+}
+
+/// The `limit` newest KEKs of all domains: for commands, as the owner of the tables.
+pub async fn newest_keks(owner: &DatabaseConnection, limit: u64) -> Result<Vec<(DomainId, Kek)>> {
+    #[expect(clippy::disallowed_methods, reason = "the owner sees every domain, and opens nothing")]
+    let rows = kek::Entity::find()
+        .order_by_desc(kek::Column::CreatedAt)
+        .limit(limit)
+        .all(owner)
+        .await
+        .map_err(failed)?;
+    let named = |row: kek::Model| {
+        let domain = DomainId::parse(&row.domain_id).ok_or_else(|| damaged("domain id"))?;
+        Ok((domain, of_row(row)))
+    };
+    rows.into_iter().map(named).collect()
 }
 
 fn keep_first(key: domain::Column) -> OnConflict {

@@ -1,9 +1,11 @@
 //! The birth of the keys: the root with a copy for recovery, and the key that signs.
 
+pub mod kit;
+
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::{Command, Output},
+    process::Command,
     time::Duration,
 };
 
@@ -16,85 +18,16 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use cryptoki::{
     context::{CInitializeArgs, CInitializeFlags, Pkcs11},
     error::{Error, RvError},
-    object::{Attribute, AttributeType},
+    object::{Attribute, AttributeType, ObjectClass, ObjectHandle},
     session::{Session, UserType},
     types::AuthPin,
 };
 use usersecret::hsm::{Hsm, Isolation, Profile, Settings, SigningKey};
 
+use self::kit::{DIR, LABEL, PIN, TASK, Token};
 use crate::support::module;
 
-const PIN: &str = "1234";
-const LABEL: &str = "usersecret";
 const MESSAGE: &[u8] = b"what was signed";
-
-/// A token of its own, and the program that works on it.
-struct Token(tempfile::TempDir);
-
-impl Token {
-    fn new() -> Self {
-        let token = Self(tempfile::tempdir().unwrap());
-        fs::create_dir(token.path("tokens")).unwrap();
-        let tokens = format!("directories.tokendir = {}\n", token.path("tokens"));
-        fs::write(token.path("softhsm2.conf"), tokens).unwrap();
-        fs::write(token.path("pin"), format!("{PIN}\n")).unwrap();
-        let config = format!(
-            "[hsm]\npin_file = {:?}\nenv = {{ SOFTHSM2_CONF = {:?} }}\n",
-            token.path("pin"),
-            token.path("softhsm2.conf")
-        );
-        fs::write(token.path("config.toml"), config).unwrap();
-        let made = Command::new("softhsm2-util")
-            .args(["--init-token", "--free", "--label", LABEL, "--pin", PIN, "--so-pin", "5678"])
-            .env("SOFTHSM2_CONF", token.path("softhsm2.conf"))
-            .output()
-            .unwrap();
-        assert!(made.status.success());
-        token
-    }
-
-    fn path(&self, name: &str) -> String {
-        self.0.path().join(name).display().to_string()
-    }
-
-    fn run(&self, verbs: [&str; 2], more: &[&str]) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_usersecret"))
-            .args(verbs)
-            .args(["--config", &self.path("config.toml")])
-            .args(more)
-            .output()
-            .unwrap()
-    }
-
-    fn good(&self, verbs: [&str; 2], more: &[&str]) -> String {
-        let output = self.run(verbs, more);
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap()
-    }
-
-    /// What is said of the failure.
-    fn bad(&self, verbs: [&str; 2], more: &[&str]) -> String {
-        let output = self.run(verbs, more);
-        assert!(!output.status.success());
-        String::from_utf8([output.stdout, output.stderr].concat()).unwrap()
-    }
-
-    /// Runs [`visitor`] on this token: SoftHSM is told of its token once in a process.
-    fn visit(&self, task: &str) {
-        let done = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "birth::visitor", "--ignored"])
-            .env("SOFTHSM2_CONF", self.path("softhsm2.conf"))
-            .env(TASK, task)
-            .env(DIR, self.0.path())
-            .output()
-            .unwrap();
-        let said = String::from_utf8_lossy(&done.stdout);
-        assert!(done.status.success() && said.contains("1 passed"), "{task}: {said}");
-    }
-}
-
-const TASK: &str = "BIRTH_TASK";
-const DIR: &str = "BIRTH_DIR";
 
 /// Runs in a process of its own, which [`Token::visit`] starts.
 #[test]
@@ -105,6 +38,8 @@ fn visitor() {
     match task.to_str().unwrap() {
         "sign" => sign(&dir),
         "look" => look(&session()),
+        "look-root" => look_root(&session()),
+        "look-receiving" => look_receiving(&session()),
         "forget" => forget(&session(), &["usersecret-signing"]),
         "forget-all" => forget(&session(), &["usersecret-signing", "usersecret-root"]),
         "forget-private" => forget_private(&session()),
@@ -137,30 +72,76 @@ fn forget_private(session: &Session) {
     session.destroy_object(private).unwrap();
 }
 
-/// What a stranger's tool sees of the private key.
+/// What a stranger's tool sees of the private key that signs.
 fn look(session: &Session) {
-    let private = [Attribute::Private(true), Attribute::Label("usersecret-signing".into())];
-    let [private] = session.find_objects(&private).unwrap()[..] else { panic!() };
-    let wanted = [
-        Attribute::Token(true),
-        Attribute::Sensitive(true),
-        Attribute::AlwaysSensitive(true),
-        Attribute::Extractable(false),
-        Attribute::NeverExtractable(true),
-        Attribute::Local(true),
-        Attribute::Sign(true),
-        Attribute::SignRecover(false),
-        Attribute::Decrypt(false),
-        Attribute::Unwrap(false),
-        Attribute::Derive(false),
+    let more = [Attribute::Sign(true), Attribute::Unwrap(false), Attribute::Id(vec![0, 0, 0, 1])];
+    let private = sees(session, ObjectClass::PRIVATE_KEY, "usersecret-signing", &more);
+    hides(session, private, AttributeType::Value);
+    made_here(session, private);
+}
+
+/// The same of the key that receives a root.
+fn look_receiving(session: &Session) {
+    let more = [Attribute::Sign(false), Attribute::Unwrap(true)];
+    let private = sees(session, ObjectClass::PRIVATE_KEY, "usersecret-receiving", &more);
+    hides(session, private, AttributeType::PrivateExponent);
+    made_here(session, private);
+}
+
+/// The same of a root.
+fn look_root(session: &Session) {
+    let more = [
+        Attribute::Wrap(true),
+        Attribute::Unwrap(true),
+        Attribute::Encrypt(false),
+        Attribute::Sign(false),
         Attribute::Id(vec![0, 0, 0, 1]),
     ];
+    let root = sees(session, ObjectClass::SECRET_KEY, "usersecret-root", &more);
+    hides(session, root, AttributeType::Value);
+}
+
+/// The only object of `class` called `label`: it cannot leave, and has the attributes of `more`.
+fn sees(session: &Session, class: ObjectClass, label: &str, more: &[Attribute]) -> ObjectHandle {
+    let found = session.find_objects(&[Attribute::Class(class), Attribute::Label(label.into())]);
+    let [object] = found.unwrap()[..] else { panic!("{label}") };
+    let wanted = [
+        &[
+            Attribute::Token(true),
+            Attribute::Private(true),
+            Attribute::Sensitive(true),
+            Attribute::Extractable(false),
+            Attribute::Decrypt(false),
+            Attribute::Derive(false),
+        ],
+        more,
+    ]
+    .concat();
+    has(session, object, &wanted);
+    object
+}
+
+/// It has never been elsewhere.
+fn made_here(session: &Session, object: ObjectHandle) {
+    let wanted = [
+        Attribute::AlwaysSensitive(true),
+        Attribute::NeverExtractable(true),
+        Attribute::Local(true),
+        Attribute::SignRecover(false),
+    ];
+    has(session, object, &wanted);
+}
+
+fn has(session: &Session, object: ObjectHandle, wanted: &[Attribute]) {
     let asked: Vec<AttributeType> = wanted.iter().map(Attribute::attribute_type).collect();
-    let answered = session.get_attributes(private, &asked).unwrap();
-    for attribute in &wanted {
+    let answered = session.get_attributes(object, &asked).unwrap();
+    for attribute in wanted {
         assert!(answered.contains(attribute), "{attribute:?} in {answered:?}");
     }
-    let value = session.get_attributes(private, &[AttributeType::Value]);
+}
+
+fn hides(session: &Session, object: ObjectHandle, what: AttributeType) {
+    let value = session.get_attributes(object, &[what]);
     assert!(
         matches!(&value, Ok(none) if none.is_empty())
             || matches!(&value, Err(Error::Pkcs11(RvError::AttributeSensitive, _))),

@@ -31,6 +31,7 @@ mod issuers;
 mod list;
 mod pipeline;
 mod race;
+mod recovery;
 mod reference;
 mod registered;
 mod swap;
