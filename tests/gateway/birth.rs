@@ -18,7 +18,11 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use cryptoki::{
     context::{CInitializeArgs, CInitializeFlags, Pkcs11},
     error::{Error, RvError},
-    object::{Attribute, AttributeType, ObjectClass, ObjectHandle},
+    mechanism::{
+        Mechanism, MechanismType,
+        rsa::{PkcsMgfType, PkcsOaepParams, PkcsOaepSource},
+    },
+    object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle},
     session::{Session, UserType},
     types::AuthPin,
 };
@@ -40,6 +44,7 @@ fn visitor() {
         "look" => look(&session()),
         "look-root" => look_root(&session()),
         "look-receiving" => look_receiving(&session()),
+        "take-out" => take_out(&session(), &dir),
         "forget" => forget(&session(), &["usersecret-signing"]),
         "forget-all" => forget(&session(), &["usersecret-signing", "usersecret-root"]),
         "forget-private" => forget_private(&session()),
@@ -54,6 +59,26 @@ fn session() -> Session {
     let session = pkcs11.open_rw_session(slot).unwrap();
     session.login(UserType::User, Some(&AuthPin::new(PIN.into()))).unwrap();
     session
+}
+
+/// Has the token unwrap the copy in `dir` as a key that may leave, and writes it down.
+fn take_out(session: &Session, dir: &Path) {
+    let receiving = [Attribute::Private(true), Attribute::Label("usersecret-receiving".into())];
+    let [receiving] = session.find_objects(&receiving).unwrap()[..] else { panic!() };
+    let oaep =
+        PkcsOaepParams::new(MechanismType::SHA1, PkcsMgfType::MGF1_SHA1, PkcsOaepSource::empty());
+    let may_leave = [
+        Attribute::Class(ObjectClass::SECRET_KEY),
+        Attribute::KeyType(KeyType::AES),
+        Attribute::Token(false),
+        Attribute::Sensitive(false),
+        Attribute::Extractable(true),
+    ];
+    let copy = fs::read(dir.join("copy")).unwrap();
+    let root = session.unwrap_key(&Mechanism::RsaPkcsOaep(oaep), receiving, &copy, &may_leave);
+    let value = session.get_attributes(root.unwrap(), &[AttributeType::Value]).unwrap();
+    let [Attribute::Value(value)] = &value[..] else { panic!() };
+    fs::write(dir.join("root"), value).unwrap();
 }
 
 fn forget(session: &Session, labels: &[&str]) {

@@ -86,6 +86,9 @@ fn there_is_one_root_of_a_version_and_one_use_of_a_receiving_key() {
     let next = waiting.token.good(["hsm", "restore"], &next);
     assert!(next.contains("root key 2 is restored"), "{next}");
 
+    // Why it is not kept: it is a way out.
+    waiting.token.visit("take-out");
+    assert_eq!(fs::read(waiting.token.path("root")).unwrap(), [7; 32]);
     waiting.token.good(["hsm", "receive"], &["--destroy"]);
     let none = waiting.token.run(["hsm", "receive"], &["--destroy"]);
     assert!(String::from_utf8(none.stderr).unwrap().contains("the token has no receiving key"));
