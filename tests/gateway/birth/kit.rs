@@ -64,10 +64,10 @@ impl Token {
         String::from_utf8([output.stdout, output.stderr].concat()).unwrap()
     }
 
-    /// Runs [`visitor`] on this token: SoftHSM is told of its token once in a process.
+    /// Runs the visitor on this token: SoftHSM is told of its token once in a process.
     pub fn visit(&self, task: &str) {
         let done = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "birth::visitor", "--ignored"])
+            .args(["--exact", "birth::visitor::visitor", "--ignored"])
             .env("SOFTHSM2_CONF", self.path("softhsm2.conf"))
             .env(TASK, task)
             .env(DIR, self.0.path())
