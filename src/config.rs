@@ -233,6 +233,11 @@ impl Config {
 }
 
 impl Database {
+    /// Whether there is one.
+    pub fn is_named(&self) -> bool {
+        !self.url.is_empty() || !self.url_file.as_os_str().is_empty()
+    }
+
     /// What connections are made of.
     pub fn settings(&self) -> Result<DatabaseSettings, ConfigError> {
         let url = url_of("database.url", &self.url, "database.url_file", &self.url_file)?

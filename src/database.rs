@@ -106,7 +106,7 @@ impl Database {
     /// A connection as the owner of the tables, who sees every domain: for commands, never for requests.
     pub async fn owner(settings: &DatabaseSettings) -> Result<DatabaseConnection> {
         // Reading a whole table may take its time.
-        settings.patient().open(settings.owner()?, 4).await
+        settings.patient().open_existing(settings.owner()?, 4).await
     }
 
     /// Whether every migration has been applied.

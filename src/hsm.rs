@@ -6,6 +6,7 @@
 //! there is a home: it replaces one whose token is sick, and kills one that hangs. [`Hsm`] is the async side of all that.
 
 mod birth;
+mod check_value;
 mod child;
 mod crew;
 mod desk;
@@ -17,10 +18,14 @@ mod generation;
 mod home;
 mod keeper;
 mod kek;
+mod note;
 mod profile;
 mod queue;
 mod random;
+mod receiving;
+mod recovery;
 mod request;
+mod restore;
 mod root;
 mod secret;
 mod settings;
@@ -40,9 +45,9 @@ use std::{
 
 use crossbeam_channel::Sender;
 
-pub use birth::{Birth, RecoveryKey, create_keys};
+pub use birth::{Birth, Root, create_keys, create_root, destroy_root, newest_root};
 pub use child::serve;
-pub use doctor::{Check, examine};
+pub use doctor::{Check, Finding, examine};
 pub use error::HsmError;
 pub use failure::{Class, Failure};
 pub use gcm::SealedBlock;
@@ -50,7 +55,10 @@ pub use home::WORKER;
 pub use kek::WrappedKek;
 pub use profile::Profile;
 pub use queue::Lane;
+pub use receiving::{destroy_receiving_key, receiving_key};
+pub use recovery::{RecoveryCopy, RecoveryKey};
 pub use request::Rewrapping;
+pub use restore::{Restore, Restored, restore};
 pub use secret::{Dek, Pin};
 pub use settings::{Isolation, Processes, Settings};
 pub use signing::{ensure_signing_key, read_signing_key};

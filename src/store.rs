@@ -62,7 +62,7 @@ pub use kek::{KekInfo, Reserved};
 pub use list::{Page, Place};
 pub use reveal::Sealed;
 pub use rewrap::{DekBatch, Moved, Passed, Rewrap, StoredDek};
-pub use root::PassedKek;
+pub use root::{PassedKek, newest_keks};
 pub use shred::{Destroyed, Shredding};
 pub use user_secret::UserSecret;
 pub use verify::StoredSecret;

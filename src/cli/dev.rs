@@ -60,7 +60,7 @@ pub(super) fn run(
         }
         let pin = Pin::new(fs::read_to_string(&pin_file)?);
         hsm::create_token(&config.hsm.module, &softhsm, &config.hsm.token_label, &pin)?;
-        hsm::create_keys(&config.hsm_settings()?, None)?;
+        hsm::create_keys(&config.hsm_settings()?, &[])?;
         write_private(&ready, "")?;
     } else if hsm::ensure_signing_key(&config.hsm_settings()?)? {
         print("the token had no signing key; it is made")?;

@@ -1,15 +1,14 @@
 //! `usersecret export`.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs,
     io::{self, BufWriter, Write},
-    os::unix::fs::OpenOptionsExt as _,
     path::Path,
 };
 
 use tokio_util::sync::CancellationToken;
 
-use super::{Failure, Source, failure, job, say};
+use super::{Failure, Source, create_private, failure, job, say};
 use crate::{
     app::Core, config::Config, database::Database, ids::DomainId, store::domains_after, transfer,
     upkeep,
@@ -38,7 +37,7 @@ pub(super) fn run(
     };
     let (secrets, domains) = match file {
         Some(file) => {
-            let mut out = create(file)?;
+            let mut out = create_private(file)?;
             // Half a file must not pass for a whole one.
             let done = into(&mut out).and_then(|counts| Ok(out.sync_all().map(|()| counts)?));
             done.inspect_err(|_| drop(fs::remove_file(file)))?
@@ -46,11 +45,6 @@ pub(super) fn run(
         None => into(&mut io::stdout())?,
     };
     say(&format!("{secrets} secrets of {domains} domains"))
-}
-
-fn create(file: &Path) -> Result<File, Failure> {
-    let created = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file);
-    created.map_err(|error| format!("{}: {error}", file.display()).into())
 }
 
 /// Writes the lines of `domain`, or of every domain; returns how many secrets and domains there were.

@@ -60,8 +60,8 @@ impl Keyring {
 
     /// The same KEK of `domain`, wrapped under another root.
     pub async fn rewrap_kek(&self, domain: &DomainId, kek: &Kek, root: RootVersion) -> Result<Kek> {
-        let wrapped = kek.bound_to(kek_binding(domain, kek.version))?;
-        Ok(Kek::of(kek.version, &self.hsm.rewrap_kek(wrapped, root).await?))
+        let wrapped = self.hsm.rewrap_kek(kek.wrapped_for(domain)?, root).await?;
+        Ok(Kek::of(kek.version, &wrapped))
     }
 
     /// Wraps `deks`, which are wrapped under `from`, under `to`: each in its place, and none where one does not open.
@@ -73,14 +73,14 @@ impl Keyring {
         to: &Kek,
         deks: &[&WrappedDek],
     ) -> Result<Vec<Option<SealedBlock>>> {
-        let binding = |kek: &Kek| kek.bound_to(kek_binding(scope.domain(), kek.version));
+        let domain = scope.domain();
         let rewrapping = |dek: &&WrappedDek| Rewrapping {
             from: dek.aad.dek(from.version),
             to: dek.aad.dek(to.version),
             wrapped: dek.wrapped.clone(),
         };
         let deks = deks.iter().map(rewrapping).collect();
-        Ok(self.hsm.rewrap(binding(from)?, binding(to)?, deks).await?)
+        Ok(self.hsm.rewrap(from.wrapped_for(domain)?, to.wrapped_for(domain)?, deks).await?)
     }
 
     /// The most DEKs that are rewrapped at once.
@@ -136,6 +136,11 @@ impl Kek {
             blob: wrapped.blob().to_vec(),
             binding: wrapped.binding().as_bytes().to_vec(),
         }
+    }
+
+    /// The KEK as that of `domain`, for commands that look at the HSM.
+    pub fn wrapped_for(&self, domain: &DomainId) -> Result<WrappedKek> {
+        self.bound_to(kek_binding(domain, self.version))
     }
 
     fn wrapped(&self, aad: &Aad) -> Result<WrappedKek> {

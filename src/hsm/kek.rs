@@ -107,6 +107,14 @@ impl WrappedKek {
         Ok(session.unwrap_key(&Mechanism::AesKeyWrap, root, &self.blob, &template::kek())?)
     }
 
+    /// Whether it is a KEK that `root` wrapped.
+    pub(super) fn opens_under(&self, session: &Session, root: ObjectHandle) -> bool {
+        self.unwrap(session, root).is_ok_and(|object| {
+            let bound = self.is_bound_to(session, object);
+            session.destroy_object(object).is_ok() && bound
+        })
+    }
+
     /// Whether `key` is this KEK and this KEK belongs here.
     pub(super) fn is_bound_to(&self, session: &Session, key: ObjectHandle) -> bool {
         self.binding

@@ -17,6 +17,9 @@ pub(super) struct Root {
     pub(super) object: ObjectHandle,
 }
 
+/// The token objects, by their versions.
+pub(super) type StoredRoots = BTreeMap<RootVersion, ObjectHandle>;
+
 /// The root keys that are at hand. One that was made later is found when it is asked for.
 pub(super) struct Roots {
     newest: Root,
@@ -55,7 +58,7 @@ impl Roots {
 
 /// The root of `version`, as it can be worked with fastest.
 pub(super) fn find_root(session: &Session, version: RootVersion) -> Result<Root, HsmError> {
-    let text = format!("the token has no version {} of the root key", version.0);
+    let text = format!("the token has no root key {}", version.0);
     let missing = || HsmError::Setup(text);
     let object = *stored_roots(session)?.get(&version).ok_or_else(missing)?;
     Ok(Root { version, object: at_hand(session, object) })
@@ -71,9 +74,7 @@ fn none() -> HsmError {
 }
 
 /// The root keys on the token: there must be one, and each must be unable to leave.
-pub(super) fn stored_roots(
-    session: &Session,
-) -> Result<BTreeMap<RootVersion, ObjectHandle>, HsmError> {
+pub(super) fn stored_roots(session: &Session) -> Result<StoredRoots, HsmError> {
     let mut roots = BTreeMap::new();
     for object in session.find_objects(&template::find_roots())? {
         let asked = [AttributeType::Id, AttributeType::Sensitive, AttributeType::Extractable];

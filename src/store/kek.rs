@@ -240,7 +240,6 @@ pub(super) async fn lock(
     transaction: &DatabaseTransaction,
     domain: &DomainId,
 ) -> Result<Option<domain::Model>> {
-    #[expect(clippy::disallowed_methods, reason = "within the transaction's domain")]
     let row = domain::Entity::find_by_id(domain.as_str()).lock(LockType::NoKeyUpdate);
     row.one(transaction).await.map_err(failed)
 }
@@ -274,6 +273,7 @@ async fn newest(
 }
 
 pub(super) async fn newest_root(connection: &impl ConnectionTrait) -> Result<RootVersion> {
+    #[expect(clippy::disallowed_methods, reason = "roots belong to no domain")]
     let newest = root_key::Entity::find().order_by_desc(root_key::Column::Version).limit(1);
     let row = newest.one(connection).await.map_err(failed)?;
     Ok(row.map_or(RootVersion::FIRST, |row| RootVersion(row.version)))

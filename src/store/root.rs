@@ -81,11 +81,7 @@ impl Store {
             .order_by_asc(kek::Column::DomainId)
             .order_by_asc(kek::Column::Version)
             .limit(BATCH);
-        let parse = |row: kek::Model| {
-            let domain = DomainId::parse(&row.domain_id).ok_or_else(|| damaged("domain id"))?;
-            Ok((domain, row.into()))
-        };
-        some.all(owner).await.map_err(failed)?.into_iter().map(parse).collect()
+        some.all(owner).await.map_err(failed)?.into_iter().map(named).collect()
     }
 
     /// Stores each KEK in the place of what it was, where that is there still: one that was destroyed meanwhile stays so.
@@ -181,4 +177,24 @@ fn under(to: RootVersion) -> sea_orm::Select<kek::Entity> {
     #[expect(clippy::disallowed_methods, reason = "the owner sees every domain")]
     let all = kek::Entity::find();
     all.filter(kek::Column::RootVersion.lt(to.0)).filter(kek::Column::DestroyedAt.is_null())
+}
+
+/// The `limit` newest KEKs of all domains, or of those under `root`: for commands, as the owner of the tables.
+pub async fn newest_keks(
+    owner: &DatabaseConnection,
+    root: Option<RootVersion>,
+    limit: u64,
+) -> Result<Vec<(DomainId, Kek)>> {
+    #[expect(clippy::disallowed_methods, reason = "the owner sees every domain, and opens nothing")]
+    let mut newest = kek::Entity::find().filter(kek::Column::DestroyedAt.is_null());
+    if let Some(root) = root {
+        newest = newest.filter(kek::Column::RootVersion.eq(root.0));
+    }
+    let rows = newest.order_by_desc(kek::Column::CreatedAt).limit(limit).all(owner);
+    rows.await.map_err(failed)?.into_iter().map(named).collect()
+}
+
+fn named(row: kek::Model) -> Result<(DomainId, Kek)> {
+    let domain = DomainId::parse(&row.domain_id).ok_or_else(|| damaged("domain id"))?;
+    Ok((domain, row.into()))
 }

@@ -42,7 +42,6 @@ impl Store {
     pub async fn shredding(&self, scope: &Scope) -> Result<Option<Shredding>> {
         let all = Admits::All;
         let snapshot = self.database.begin(scope.domain(), all, Planning::default()).await?;
-        #[expect(clippy::disallowed_methods, reason = "the domain is the scope's")]
         let row = domain::Entity::find_by_id(scope.domain().as_str()).one(&snapshot).await;
         Ok(row.map_err(failed)?.and_then(shredding))
     }

@@ -38,10 +38,7 @@ const OPERATIONS: [(&str, &str); 28] = [
     ("domain.state", "{ domain(domainId: \"acme\") { state } }"),
     ("domain.keys", "{ domain(domainId: \"acme\") { keys { version } } }"),
     ("domain.rewrap", "{ domain(domainId: \"acme\") { rewrap { done } } }"),
-    (
-        "domain.shredStatement",
-        "{ domain(domainId: \"acme\") { shredStatement { statement } } }",
-    ),
+    ("domain.shredStatement", "{ domain(domainId: \"acme\") { shredStatement { statement } } }"),
     (
         "rotateDomainKey",
         "mutation { rotateDomainKey(input: {domainId: \"acme\"}) { domain { domainId } } }",

@@ -32,6 +32,7 @@ mod keys;
 mod list;
 mod pipeline;
 mod race;
+mod recovery;
 mod reference;
 mod registered;
 mod swap;
