@@ -14,7 +14,7 @@ pub use failure::{failed, is_unique_violation};
 pub(crate) use failure::{failed_raw, is_rolled_back, or_too_long};
 pub use migrate::{create_roles, migrate};
 pub use settings::{DatabaseSettings, DatabaseUrl};
-pub use transaction::{Admits, Planning};
+pub use transaction::{Admits, Planning, begin_to_write};
 pub(crate) use transaction::{is_shut, shut_error};
 
 use std::{sync::Arc, time::Duration};

@@ -2,8 +2,8 @@
 
 use futures_util::future::BoxFuture;
 use sea_orm::{
-    ConnectionTrait, DatabaseTransaction, SqliteTransactionMode, Statement, TransactionOptions,
-    TransactionTrait as _,
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, SqliteTransactionMode, Statement,
+    TransactionOptions, TransactionTrait as _,
 };
 
 use super::{Database, Engine, failed};
@@ -45,6 +45,15 @@ impl Planning {
             }
         }
     }
+}
+
+/// Begins a transaction that writes. SQLite takes the write lock at once: a deferred one could fail half-way.
+pub async fn begin_to_write(connection: &DatabaseConnection) -> Result<DatabaseTransaction> {
+    let options = TransactionOptions {
+        sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+        ..TransactionOptions::default()
+    };
+    connection.begin_with_options(options).await.map_err(failed)
 }
 
 /// Whether a domain was shredded, on SQLite.
@@ -133,12 +142,7 @@ impl Database {
 
     /// Begins a transaction that writes; on PostgreSQL it sees no domain yet.
     pub async fn begin_write(&self) -> Result<DatabaseTransaction> {
-        // SQLite: take the write lock at once. A deferred one could fail half-way.
-        let options = TransactionOptions {
-            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-            ..TransactionOptions::default()
-        };
-        self.writer().begin_with_options(options).await.map_err(failed)
+        begin_to_write(self.writer()).await
     }
 
     /// Names the domain that row-level security shows, until the transaction ends, and looks whether it is shut.

@@ -8,7 +8,7 @@ use sea_orm::{
     ActiveValue::Set,
     ColumnTrait as _, ConnectionTrait as _, DatabaseConnection, DatabaseTransaction, DbBackend,
     EntityTrait as _, IntoActiveModel as _, PaginatorTrait as _, QueryFilter as _, QueryOrder as _,
-    QuerySelect as _, TransactionTrait as _,
+    QuerySelect as _,
     sea_query::{Expr, ExprTrait as _, OnConflict},
 };
 
@@ -16,7 +16,7 @@ use super::{Store, damaged, kek::newest_root};
 use crate::{
     audit::{Event, Stamped},
     crypto::Kek,
-    database::failed,
+    database::{begin_to_write, failed},
     error::{Error, Result},
     ids::{DomainId, RootVersion},
 };
@@ -43,7 +43,7 @@ impl Store {
         run: &Arc<str>,
         version: RootVersion,
     ) -> Result<()> {
-        let transaction = owner.begin().await.map_err(failed)?;
+        let transaction = begin_to_write(owner).await?;
         let row = root_key::ActiveModel {
             version: Set(version.0),
             created_at: Set(self.now().as_micros()),
@@ -91,7 +91,7 @@ impl Store {
         keks: &[(DomainId, Kek, Kek)],
     ) -> Result<()> {
         use kek::Column::{Blob, DomainId as Domain, RootVersion, Version};
-        let transaction = owner.begin().await.map_err(failed)?;
+        let transaction = begin_to_write(owner).await?;
         for (domain, was, now) in keks {
             #[expect(clippy::disallowed_methods, reason = "the owner changes what no domain sees")]
             let update = kek::Entity::update_many()
@@ -112,7 +112,7 @@ impl Store {
         run: &Arc<str>,
         version: RootVersion,
     ) -> Result<()> {
-        let transaction = owner.begin().await.map_err(failed)?;
+        let transaction = begin_to_write(owner).await?;
         if transaction.get_database_backend() == DbBackend::Postgres {
             // Whoever is about to store a KEK under it has done so, or sees that there is another root.
             let lock = "LOCK TABLE keks IN SHARE ROW EXCLUSIVE MODE";

@@ -19,6 +19,7 @@ mod support;
 
 mod absence;
 mod fairness;
+mod keys;
 mod load;
 mod recovery;
 mod service;

@@ -63,6 +63,12 @@ impl Service {
     }
 
     fn command(&self, verb: &str) -> Command {
+        let mut command = self.program();
+        command.args([verb, "--data-dir"]).arg(self.data());
+        command
+    }
+
+    fn program(&self) -> Command {
         let (program, library) = &self.programs;
         let mut command = match self.user {
             Some(user) => {
@@ -72,11 +78,7 @@ impl Service {
             }
             None => Command::new(program),
         };
-        command
-            .args([verb, "--data-dir"])
-            .arg(self.data())
-            .env("USERSECRET_HSM__MODULE", library)
-            .envs(self.faults.environment(&module()));
+        command.env("USERSECRET_HSM__MODULE", library).envs(self.faults.environment(&module()));
         command
     }
 
@@ -173,6 +175,33 @@ impl Service {
                 .then(|| (pid, field("VmRSS:").and_then(|kb| kb.parse().ok()).unwrap_or(0)))
         };
         fs::read_dir("/proc").unwrap().filter_map(|entry| of(entry.unwrap())).collect()
+    }
+
+    /// Begins a command of the operator beside it.
+    pub fn begin(&self, arguments: &[&str]) -> Child {
+        let mut command = self.program();
+        command.args(arguments).arg("--data-dir").arg(self.data());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+
+    /// What such a command says, if it ends well or if it does not.
+    pub fn told(&self, arguments: &[&str]) -> Result<String, String> {
+        let output = self.begin(arguments).wait_with_output().unwrap();
+        let said = [output.stdout.clone(), output.stderr].concat();
+        let said = String::from_utf8(said).unwrap();
+        if !output.status.success() {
+            return Err(said);
+        }
+        // What others read is on standard output alone.
+        let quiet = ["public-key", "statement"].iter().any(|verb| arguments.contains(verb));
+        Ok(if quiet { String::from_utf8(output.stdout).unwrap() } else { said })
+    }
+
+    /// Ends it as nobody should.
+    pub fn kill(&mut self) {
+        let mut child = self.child.take().unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
     }
 
     /// Ends it as an operator does; it must end well.
