@@ -31,6 +31,7 @@ have cc || need "the C compiler for the cryptographic library and SQLite" gcc li
 if [[ ${1:-run} == test ]]; then
     [[ -n $(find /usr/lib/postgresql /usr/pgsql-* -maxdepth 2 -name bin 2>/dev/null) ]] || have pg_ctl ||
         need "the other database" postgresql
+    have openssl || need "what a recovery does offline" openssl
     have git || need "the security advisories come as a git repository" git
     compgen -G '/usr/lib/*/libsoftokn3.so' >/dev/null || compgen -G '/usr/lib/*/nss/libsoftokn3.so' >/dev/null ||
         [[ -e /usr/lib64/libsoftokn3.so ]] || need "the second HSM in software that the service is held to" libnss3

@@ -5,6 +5,7 @@
 #   scripts/postgres.sh restart      stops it as a crash would, and starts it again
 #   scripts/postgres.sh stop         stops it and removes its data
 #   scripts/postgres.sh run CMD...   starts it, runs CMD, stops it
+#   scripts/postgres.sh tool CMD...  runs CMD, a program of PostgreSQL's own, of the same version
 #
 # NAME=x before it means another one, for a test that must break it.
 set -euo pipefail
@@ -86,5 +87,9 @@ case ${1:-} in
         exec 9>&-
         "$@"
         ;;
-    *) fail "usage: start, restart, stop, or run CMD..." ;;
+    tool)
+        exec 9>&-
+        exec "$bin/$2" "${@:3}"
+        ;;
+    *) fail "usage: start, restart, stop, run CMD..., or tool CMD..." ;;
 esac

@@ -8,6 +8,7 @@ pub use core::Core;
 use std::{fs, sync::Arc, time::Duration};
 
 use axum::{Router, extract::Request, response::Response, routing::get};
+use tokio::sync::mpsc;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use health::Health;
@@ -28,6 +29,7 @@ use crate::{
     rest,
     service::{IssuerLimits, IssuerService},
     tls::TlsError,
+    upkeep::{Upkeep, UpkeepSettings},
 };
 
 /// Why the service does not start.
@@ -89,7 +91,16 @@ impl App {
     pub async fn build(config: &Config, hsm: Hsm, seams: Seams) -> Result<Self, StartError> {
         let mut core = Core::build(config, hsm, seams).await?;
         let directory = directory(config, core.database.clone(), core.clock.clone())?;
-        core.background.spawn(directory.clone().follow(core.stop.subscribe()));
+        let (tell, changed) = mpsc::unbounded_channel();
+        core.background.spawn(directory.clone().follow(tell, core.stop.subscribe()));
+        let upkeep = Upkeep::new(
+            core.keys.clone(),
+            UpkeepSettings {
+                interval: Duration::from_millis(config.keys.interval_ms),
+                pace: Some(config.keys.rewrap_per_second).filter(|pace| *pace > 0),
+            },
+        )?;
+        core.upkeep.spawn(upkeep.run(changed, core.rest.subscribe()));
         let authenticator = Authenticator::new(
             issuers(config)?,
             directory.clone(),
@@ -106,10 +117,10 @@ impl App {
                 revoked_tokens: config.limits.revoked_tokens,
             },
         );
-        let secrets = core.secrets.clone();
+        let (secrets, keys) = (core.secrets.clone(), core.keys.clone());
         let api = Arc::new(Api::new(secrets.clone()));
         let face = GraphQlFace {
-            schema: graphql::schema(Some((secrets, issuers)), config.graphql.introspection),
+            schema: graphql::schema(Some((secrets, issuers, keys)), config.graphql.introspection),
             documents: Documents::new(DocumentLimits {
                 nesting: config.limits.document_nesting,
                 tokens: config.limits.document_tokens,

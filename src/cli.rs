@@ -2,6 +2,7 @@
 
 mod audit;
 mod dev;
+mod domain;
 mod export;
 mod hsm;
 mod import;
@@ -10,7 +11,12 @@ mod serve;
 mod token;
 mod worker;
 
-use std::{error::Error, net::SocketAddr, path::PathBuf};
+use std::{
+    error::Error,
+    fs::File,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -67,6 +73,11 @@ enum Command {
         #[command(subcommand)]
         command: HsmCommand,
     },
+    /// The keys of domains.
+    Domain {
+        #[command(subcommand)]
+        command: domain::DomainCommand,
+    },
     /// Brings secrets in, one JSON object a line: status 1 when a line was bad.
     Import {
         #[command(flatten)]
@@ -110,12 +121,55 @@ enum HsmCommand {
     Init {
         #[command(flatten)]
         source: Source,
-        /// An RSA public key, in PEM, for which a copy of the root is wrapped. It cannot be added later.
+        /// An RSA public key, in PEM, for which a copy of the root is wrapped; may be repeated. It cannot be added later.
         #[arg(long, requires = "recovery_out")]
-        recovery_public_key: Option<PathBuf>,
-        /// Where the wrapped copy is written.
+        recovery_public_key: Vec<PathBuf>,
+        /// Where the wrapped copy is written; once for each key, in the same order.
         #[arg(long, requires = "recovery_public_key")]
-        recovery_out: Option<PathBuf>,
+        recovery_out: Vec<PathBuf>,
+    },
+    /// Prints the public key to which the root is wrapped for this token, in PEM; it is made when it is missing.
+    Receive {
+        #[command(flatten)]
+        source: Source,
+        /// Destroys the key instead.
+        #[arg(long)]
+        destroy: bool,
+    },
+    /// Puts a root on this token, out of a copy that was wrapped to its receiving key.
+    Restore {
+        #[command(flatten)]
+        source: Source,
+        /// The copy.
+        file: PathBuf,
+        /// The version of the root that it is a copy of.
+        #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(i32).range(1..))]
+        root_version: i32,
+        /// Leaves the receiving key on the token, for a copy of another version.
+        #[arg(long)]
+        keep_receiving_key: bool,
+    },
+    /// Puts another root key in the place of the newest, and wraps every domain's keys under it: it may be stopped and begun again.
+    RotateRoot {
+        #[command(flatten)]
+        source: Source,
+        /// As of `init`: who gets a copy of the new root. It cannot be added later.
+        #[arg(long)]
+        recovery_public_key: Vec<PathBuf>,
+        /// Where that copy is written, in the same order.
+        #[arg(long)]
+        recovery_out: Vec<PathBuf>,
+    },
+    /// Destroys an older root key, once it wraps nothing any more.
+    DestroyRoot {
+        #[command(flatten)]
+        source: Source,
+        /// The version of the root.
+        #[arg(value_parser = clap::value_parser!(i32).range(1..))]
+        version: i32,
+        /// The version again: what only it opens is gone, in backups too.
+        #[arg(long)]
+        confirm: i32,
     },
     /// Says in short what the token is and has.
     Status(Source),
@@ -190,6 +244,7 @@ impl Cli {
             }
             Command::Schema => print(graphql::schema(None, true).sdl().trim_end()),
             Command::Hsm { command } => hsm::run(command),
+            Command::Domain { command } => domain::run(command),
             Command::Import { source, file, from_line } => import::run(&source, &file, from_line),
             Command::Export { source, file, domain } => {
                 export::run(&source, file.as_deref(), domain)
@@ -204,6 +259,12 @@ fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()
 }
 
+/// What an error of the service says to a person.
+fn failure(error: crate::error::Error) -> Failure {
+    let causes = error.causes();
+    if causes.is_empty() { error.to_string().into() } else { causes.into() }
+}
+
 /// Writes a line to standard error.
 fn say(text: &str) -> Result<(), Failure> {
     use std::io::Write as _;
@@ -214,6 +275,13 @@ fn say(text: &str) -> Result<(), Failure> {
 fn print(text: &str) -> Result<(), Failure> {
     use std::io::Write as _;
     Ok(writeln!(std::io::stdout().lock(), "{text}")?)
+}
+
+/// Makes a new file that only its owner can read.
+fn create_private(file: &Path) -> Result<File, Failure> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let created = File::options().write(true).create_new(true).mode(0o600).open(file);
+    created.map_err(|error| format!("{}: {error}", file.display()).into())
 }
 
 /// Starts this program again with the variables that the module wants, unless they are set.

@@ -48,6 +48,7 @@ pub struct Config {
     pub ops: Ops,
     pub database: Database,
     pub hsm: Hsm,
+    pub keys: Keys,
     pub graphql: GraphQl,
     pub limits: Limits,
     pub log: Log,
@@ -93,6 +94,17 @@ pub struct Hsm {
     pub deadline_ms: u64,
     pub kek_handles: u64,
     pub env: BTreeMap<String, String>,
+}
+
+/// `[keys]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config/default.toml documents every key")]
+pub struct Keys {
+    pub max_age_days: u32,
+    pub max_wraps: u32,
+    pub rewrap_per_second: u32,
+    pub interval_ms: u64,
 }
 
 /// Where HSM sessions live.
@@ -209,6 +221,10 @@ impl Config {
             let rule = "must be 6 or more: hot statements keep three, and reading, writing and the audit trail need one each";
             return Err(ConfigError::Rule("database.max_connections", rule.to_owned()));
         }
+        if config.keys.max_wraps < 131_072 || config.keys.interval_ms == 0 {
+            let rule = "max_wraps must be 131072 or more, since each replica takes 65536 at a time, and interval_ms 1 or more";
+            return Err(ConfigError::Rule("keys", rule.to_owned()));
+        }
         if config.limits.data_versions == 0 {
             let rule = "must be 1 or more";
             return Err(ConfigError::Rule("limits.data_versions", rule.to_owned()));
@@ -218,6 +234,11 @@ impl Config {
 }
 
 impl Database {
+    /// Whether there is one.
+    pub fn is_named(&self) -> bool {
+        !self.url.is_empty() || !self.url_file.as_os_str().is_empty()
+    }
+
     /// What connections are made of.
     pub fn settings(&self) -> Result<DatabaseSettings, ConfigError> {
         let url = url_of("database.url", &self.url, "database.url_file", &self.url_file)?

@@ -1,6 +1,6 @@
 //! Connections to the database, on SQLite and PostgreSQL, and what its errors mean.
 //!
-//! It knows no row. The store and the audit trail read and write through it, and
+//! It knows no row, but whether a domain was shredded. The store and the audit trail read and write through it, and
 //! on PostgreSQL every transaction of theirs begins by naming its domain, which
 //! is all that row-level security then lets it see.
 
@@ -14,7 +14,8 @@ pub use failure::{failed, is_unique_violation};
 pub(crate) use failure::{failed_raw, is_rolled_back, or_too_long};
 pub use migrate::{create_roles, migrate};
 pub use settings::{DatabaseSettings, DatabaseUrl};
-pub use transaction::Planning;
+pub use transaction::{Admits, Planning, begin_to_write};
+pub(crate) use transaction::{is_shut, shut_error};
 
 use std::{sync::Arc, time::Duration};
 
@@ -105,7 +106,7 @@ impl Database {
     /// A connection as the owner of the tables, who sees every domain: for commands, never for requests.
     pub async fn owner(settings: &DatabaseSettings) -> Result<DatabaseConnection> {
         // Reading a whole table may take its time.
-        settings.patient().open(settings.owner()?, 4).await
+        settings.patient().open_existing(settings.owner()?, 4).await
     }
 
     /// Whether every migration has been applied.

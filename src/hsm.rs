@@ -6,6 +6,7 @@
 //! there is a home: it replaces one whose token is sick, and kills one that hangs. [`Hsm`] is the async side of all that.
 
 mod birth;
+mod check_value;
 mod child;
 mod crew;
 mod desk;
@@ -18,10 +19,15 @@ mod home;
 mod keeper;
 mod kek;
 mod module;
+mod note;
 mod profile;
 mod queue;
 mod random;
+mod receiving;
+mod recovery;
 mod request;
+mod restore;
+mod root;
 mod secret;
 mod settings;
 mod signature;
@@ -40,7 +46,7 @@ use std::{
 
 use crossbeam_channel::Sender;
 
-pub use birth::{Birth, RecoveryKey, create_keys};
+pub use birth::{Birth, Root, create_keys, create_root, destroy_root, newest_root};
 pub use child::serve;
 pub use doctor::{Check, Finding, examine};
 pub use error::HsmError;
@@ -50,6 +56,10 @@ pub use home::WORKER;
 pub use kek::WrappedKek;
 pub use profile::Profile;
 pub use queue::Lane;
+pub use receiving::{destroy_receiving_key, receiving_key};
+pub use recovery::{RecoveryCopy, RecoveryKey};
+pub use request::Rewrapping;
+pub use restore::{Restore, Restored, restore};
 pub use secret::{Dek, Pin};
 pub use settings::{Isolation, Processes, Settings};
 pub use signing::{ensure_signing_key, read_signing_key};
@@ -59,6 +69,8 @@ pub use softhsm::create_token;
 use desk::Desk;
 use keeper::{Event, Keeper};
 use request::{Answer, Outcome, Request};
+
+use crate::ids::RootVersion;
 
 /// A handle on the engine; clones share it.
 ///
@@ -96,12 +108,57 @@ impl Hsm {
         Ok(Self { offices: offices.into(), deadline: settings.deadline })
     }
 
-    /// Makes a KEK and returns it wrapped under the root and bound to `aad`.
-    pub async fn generate_kek(&self, lane: Lane, aad: Vec<u8>) -> Result<WrappedKek, HsmError> {
-        match self.call(lane, Request::GenerateKek { aad }).await? {
+    /// Makes a KEK and returns it wrapped under the root of that version and bound to `aad`.
+    pub async fn generate_kek(
+        &self,
+        lane: Lane,
+        root: RootVersion,
+        aad: Vec<u8>,
+    ) -> Result<WrappedKek, HsmError> {
+        match self.call(lane, Request::GenerateKek { root, aad }).await? {
             Answer::Kek(kek) => Ok(kek),
             _ => Err(ANOTHER),
         }
+    }
+
+    /// Wraps `kek` under the root of another version; it stays what it is, and bound to what it was.
+    pub async fn rewrap_kek(
+        &self,
+        kek: WrappedKek,
+        root: RootVersion,
+    ) -> Result<WrappedKek, HsmError> {
+        match self.call(Lane::UPKEEP, Request::RewrapKek { kek, root }).await? {
+            Answer::Kek(kek) => Ok(kek),
+            _ => Err(ANOTHER),
+        }
+    }
+
+    /// Wraps DEKs under `to` that are wrapped under `from`: each in its place, and none where one does not open.
+    ///
+    /// It waits behind what callers ask, all of it in one lane. At most [`Self::REWRAPPED`] go at once.
+    pub async fn rewrap(
+        &self,
+        from: WrappedKek,
+        to: WrappedKek,
+        deks: Vec<Rewrapping>,
+    ) -> Result<Vec<Option<SealedBlock>>, HsmError> {
+        let count = deks.len();
+        match self.call(Lane::UPKEEP, Request::Rewrap { from, to, deks }).await? {
+            Answer::Rewrapped(wrapped) if wrapped.len() == count => Ok(wrapped),
+            _ => Err(ANOTHER),
+        }
+    }
+
+    /// The most DEKs that are rewrapped in one job: it holds a session for as long as that takes.
+    pub const REWRAPPED: usize = 16;
+
+    /// Drops the handles of the KEKs whose binding begins with `domain`, wherever they are.
+    pub async fn forget(&self, domain: Vec<u8>) -> Result<(), HsmError> {
+        for office in &*self.offices {
+            let request = Request::Forget { domain: domain.clone() };
+            self.ask(&office.desk, Lane::OWN, request).await?;
+        }
+        Ok(())
     }
 
     /// Makes a DEK and wraps it under `kek`, bound to `aad`.
@@ -152,8 +209,12 @@ impl Hsm {
     }
 
     async fn call(&self, lane: Lane, request: Request) -> Outcome {
+        self.ask(self.desk(lane).ok_or(HsmError::Stopped)?, lane, request).await
+    }
+
+    async fn ask(&self, desk: &Desk, lane: Lane, request: Request) -> Outcome {
         let deadline = Instant::now() + self.deadline;
-        let answer = self.desk(lane).ok_or(HsmError::Stopped)?.put(lane, request, deadline)?;
+        let answer = desk.put(lane, request, deadline)?;
         match tokio::time::timeout_at(deadline.into(), answer).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_)) => Err(HsmError::Stopped),

@@ -24,6 +24,27 @@ pub struct DataVersion(pub i32);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KekVersion(pub i32);
 
+/// A version of the HSM's root key, counted from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RootVersion(pub i32);
+
+impl RootVersion {
+    /// The one that `hsm init` makes.
+    pub const FIRST: Self = Self(1);
+
+    /// The version after this one.
+    pub const fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+}
+
+impl KekVersion {
+    /// The version after this one.
+    pub const fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+}
+
 impl DomainId {
     /// The most bytes that a domain id has.
     pub const MAX_LEN: usize = 40;
@@ -126,9 +147,10 @@ impl IdSource {
 }
 
 /// The lower-case hex digits of `bytes`.
-pub fn hex<const N: usize>(bytes: [u8; N]) -> String {
+pub fn hex(bytes: impl AsRef<[u8]>) -> String {
     use fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(2 * N), |mut text, byte| {
+    let bytes = bytes.as_ref();
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
         text
     })

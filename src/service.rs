@@ -8,14 +8,17 @@ mod import;
 mod input;
 mod insert;
 mod issuer;
+mod keys;
 mod tags;
 
 pub use crate::auth::{Caller, ClaimSet, Grant, Mapping, Named, Registration, Role, Target};
 pub use crate::store::{AuditEvent, AuditFilter, AuditPage, AuditQuery};
+pub use crate::store::{KekInfo, Rewrap, Shredding};
 pub use crate::store::{Page, Place, Position, RegisteredIssuer, UserSecret};
 pub use import::{ImportInput, Imported};
 pub use input::{CreateInput, DataLimits, DeleteInput, UpdateDataInput, UpdateInput};
 pub use issuer::{IssuerLimits, IssuerService};
+pub use keys::{KeyLimits, KeyService, KeyState, RootRotation, Run, Verified};
 pub use tags::{MAX_DEPTH, depth};
 
 use std::sync::Arc;
@@ -42,6 +45,7 @@ pub struct UserSecretService {
     gate: Gate,
     store: Store,
     keyring: Keyring,
+    keys: KeyService,
     clock: Clock,
     ids: IdSource,
     limits: DataLimits,
@@ -61,11 +65,12 @@ impl UserSecretService {
         gate: Gate,
         store: Store,
         keyring: Keyring,
+        keys: KeyService,
         clock: Clock,
         ids: IdSource,
         limits: DataLimits,
     ) -> Self {
-        Self { gate, store, keyring, clock, ids, limits }
+        Self { gate, store, keyring, keys, clock, ids, limits }
     }
 
     /// Seals the data and stores it as the caller's own.
@@ -227,7 +232,7 @@ impl UserSecretService {
                     }
                     let next = current.version.next();
                     let aad = Aad::for_record(scope, &current.user_id, id, next)?;
-                    let kek = self.kek(scope).await?;
+                    let kek = self.keys.active(scope, 1).await?;
                     let change = DataChange {
                         replaces: current.version,
                         schema_id: new.schema_id.clone(),

@@ -36,27 +36,36 @@ mod audit_events;
 mod batch;
 mod change;
 mod create;
-mod domain;
 mod export;
 mod find;
 mod issuer;
+mod kek;
 mod list;
 mod reading;
 mod reveal;
+mod rewrap;
+mod root;
+mod shred;
 mod statistics;
 mod tagged;
 mod tags;
 mod transaction;
 mod user_secret;
+mod verify;
 
 pub use audit_events::{AuditEvent, AuditFilter, AuditPage, AuditQuery};
 pub use change::{Change, DataChange};
 pub use create::{Inserted, NewRow};
 pub use export::domains_after;
 pub use issuer::{RegisteredIssuer, Revocation};
+pub use kek::{KekInfo, Reserved};
 pub use list::{Page, Place};
 pub use reveal::Sealed;
+pub use rewrap::{DekBatch, Moved, Passed, Rewrap, StoredDek};
+pub use root::{PassedKek, newest_keks};
+pub use shred::{Destroyed, Shredding};
 pub use user_secret::UserSecret;
+pub use verify::StoredSecret;
 
 use std::sync::{
     Arc,
@@ -71,7 +80,6 @@ use batch::Batch;
 use crate::{
     audit::Trail,
     clock::{Clock, Timestamp},
-    crypto::Kek,
     database::{Database, Engine},
     error::Error,
     ids::DomainId,
@@ -87,7 +95,7 @@ pub struct Store {
     last_position: Arc<AtomicI64>,
     /// The KEKs that new data is sealed under. What is sealed under another than
     /// the stored one is not stored, so a stale entry costs a second try.
-    keks: Cache<DomainId, Kek>,
+    keks: Cache<DomainId, Arc<kek::Active>>,
     /// Whose turn it is to look for a domain's KEK, and to make the first.
     kek_turns: Cache<DomainId, Arc<Mutex<()>>>,
     finds: Batch<find::Find>,

@@ -11,6 +11,12 @@ pub struct Model {
     pub domain_id: String,
     /// When its first key was made, in microseconds.
     pub created_at: i64,
+    /// When its keys were destroyed, in microseconds.
+    pub shredded_at: Option<i64>,
+    /// What is said of that, as JSON.
+    pub shred_statement: Option<String>,
+    /// The HSM's signature over it: ECDSA-SHA256, in DER.
+    pub shred_signature: Option<Vec<u8>>,
 }
 
 /// No relation is followed by the ORM.

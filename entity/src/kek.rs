@@ -9,15 +9,23 @@ pub struct Model {
     /// Whose key it is.
     #[sea_orm(primary_key, auto_increment = false)]
     pub domain_id: String,
-    /// Counted from 1; the highest is active.
+    /// Counted from 1; the one that is not retired is active.
     #[sea_orm(primary_key, auto_increment = false)]
     pub version: i32,
-    /// `CKM_AES_KEY_WRAP` under the root: 40 bytes.
+    /// `CKM_AES_KEY_WRAP` under the root: 40 bytes; none when it is destroyed.
     pub blob: Vec<u8>,
-    /// The tag that binds it to domain and version: 60 bytes.
+    /// The tag that binds it to domain and version: 60 bytes; none when it is destroyed.
     pub binding: Vec<u8>,
     /// When it was made, in microseconds.
     pub created_at: i64,
+    /// The version of the root that wraps it.
+    pub root_version: i32,
+    /// How many wraps replicas have taken from its budget.
+    pub wraps: i64,
+    /// When another version took its place, in microseconds.
+    pub retired_at: Option<i64>,
+    /// When it was destroyed, in microseconds.
+    pub destroyed_at: Option<i64>,
 }
 
 /// No relation is followed by the ORM.

@@ -11,6 +11,8 @@ pub mod domain_change;
 pub mod issuer;
 pub mod kek;
 pub mod revoked_token;
+pub mod rewrap;
+pub mod root_key;
 pub mod user_secret;
 pub mod user_secret_tag;
 pub mod user_secret_version;

@@ -15,6 +15,7 @@ mod m0005_tags;
 mod m0006_lookup;
 mod m0007_pages;
 mod m0008_providers;
+mod m0009_key_life;
 
 /// Every migration, oldest first.
 pub struct Migrator;
@@ -30,6 +31,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0006_lookup::Migration),
             Box::new(m0007_pages::Migration),
             Box::new(m0008_providers::Migration),
+            Box::new(m0009_key_life::Migration),
         ]
     }
 }

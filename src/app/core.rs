@@ -11,7 +11,7 @@ use crate::{
     crypto::Keyring,
     database::Database,
     hsm::Hsm,
-    service::{DataLimits, UserSecretService},
+    service::{DataLimits, KeyLimits, KeyService, UserSecretService},
     store::Store,
 };
 
@@ -19,6 +19,8 @@ use crate::{
 pub struct Core {
     /// The verbs on user secrets.
     pub secrets: UserSecretService,
+    /// The verbs on the keys of domains.
+    pub keys: KeyService,
     pub(super) gate: Gate,
     pub(super) store: Store,
     pub(super) trail: Trail,
@@ -28,6 +30,9 @@ pub struct Core {
     /// The sealer, which at its end seals what is left and takes its leave, and what follows other replicas.
     pub(super) background: JoinSet<()>,
     pub(super) stop: watch::Sender<bool>,
+    /// What works on secrets by itself, and ends before transactions are waited for: it holds what they run on.
+    pub(super) upkeep: JoinSet<()>,
+    pub(super) rest: watch::Sender<bool>,
 }
 
 impl Core {
@@ -52,24 +57,56 @@ impl Core {
             data_versions: config.limits.data_versions,
         };
         let (gate, keyring) = (Gate::new(trail.clone()), Keyring::new(hsm.clone()));
+        let keys = KeyService::new(
+            gate.clone(),
+            store.clone(),
+            keyring.clone(),
+            clock.clone(),
+            KeyLimits {
+                max_age: max_age(config.keys.max_age_days),
+                max_wraps: config.keys.max_wraps.into(),
+            },
+        );
         let secrets = UserSecretService::new(
             gate.clone(),
             store.clone(),
             keyring,
+            keys.clone(),
             clock.clone(),
             ids,
             limits,
         );
-        Ok(Self { secrets, gate, store, trail, clock, database, hsm, background, stop })
+        let (upkeep, rest) = (JoinSet::new(), watch::Sender::new(false));
+        Ok(Self {
+            secrets,
+            keys,
+            gate,
+            store,
+            trail,
+            clock,
+            database,
+            hsm,
+            background,
+            stop,
+            upkeep,
+            rest,
+        })
     }
 
     /// Waits for transactions under way, for the seal over their events, then for the HSM's workers.
     pub async fn drain(self) {
-        let Self { secrets, store, database, hsm, background, stop, .. } = self;
-        drop((secrets, store));
+        let Self { secrets, keys, store, database, hsm, background, stop, upkeep, rest, .. } = self;
+        let _ = rest.send(true);
+        upkeep.join_all().await;
+        drop((secrets, keys, store));
         database.drain().await;
         let _ = stop.send(true);
         background.join_all().await;
         drop(hsm);
     }
+}
+
+/// In microseconds.
+fn max_age(days: u32) -> Option<i64> {
+    (days > 0).then(|| i64::from(days) * 24 * 60 * 60 * 1_000_000)
 }

@@ -75,10 +75,29 @@ pub struct Event {
 }
 
 impl Event {
+    /// What the operator does in no domain, to what is called `name`, in the run of a command.
+    pub fn of_operator(run: &Arc<str>, operation: &'static str, name: &str) -> Self {
+        Self {
+            domain: None,
+            user: None,
+            role: "OPERATOR",
+            token_id: None,
+            origin: Origin { trace_id: Some(Arc::clone(run)), ..Origin::default() },
+            operation,
+            target: Some(Subject::Named(Arc::from(name))),
+        }
+    }
+
     /// The same, done to secret `id`.
     #[must_use]
     pub fn on(&self, id: &UserSecretId) -> Self {
         Self { target: Some(Subject::Secret(id.clone())), ..self.clone() }
+    }
+
+    /// The same, done to what is called `name`.
+    #[must_use]
+    pub fn about(&self, name: &str) -> Self {
+        Self { target: Some(Subject::Named(Arc::from(name))), ..self.clone() }
     }
 
     /// Another operation of the same caller, on no secret.

@@ -19,7 +19,7 @@ use moka::{
     future::Cache,
     ops::compute::{CompResult, Op},
 };
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 
 use super::{
     Issuer, KeyFetcher, Registration, policy::Policy, registration::is_iss, registry::Registry,
@@ -143,8 +143,12 @@ impl Directory {
         }
     }
 
-    /// Follows what other replicas change, until `stop` says so.
-    pub async fn follow(self, mut stop: watch::Receiver<bool>) {
+    /// Follows what other replicas change, and tells of it, until `stop` says so. Some is told of again and again.
+    pub async fn follow(
+        self,
+        tell: mpsc::UnboundedSender<DomainId>,
+        mut stop: watch::Receiver<bool>,
+    ) {
         let mut ticks = tokio::time::interval(INTERVAL);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -155,8 +159,9 @@ impl Directory {
             let changed = tokio::time::timeout(PATIENCE, self.0.registry.changed(WINDOW)).await;
             match changed.unwrap_or_else(|_| Err(Error::unavailable("no answer in time"))) {
                 Ok(domains) => {
-                    for domain in &domains {
-                        self.forget(domain, None).await;
+                    for domain in domains {
+                        self.forget(&domain, None).await;
+                        let _ = tell.send(domain);
                     }
                     self.0.hear();
                 }

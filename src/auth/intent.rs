@@ -37,6 +37,16 @@ pub enum Verb {
     RemoveIssuer,
     /// Refuse a token from now on.
     RevokeToken,
+    /// Read which keys a domain has, and how far their rewrap is.
+    ListKeys,
+    /// Make the domain another key.
+    RotateKey,
+    /// Move what is sealed under older keys to the active one.
+    Rewrap,
+    /// Destroy the keys of a domain.
+    Shred,
+    /// Open everything in a domain, and show nothing of it.
+    Verify,
     /// Bring one in, as it was elsewhere.
     Import,
     /// Read the metadata of all of a domain's, to take it along.
@@ -93,6 +103,11 @@ impl Verb {
             Self::RegisterIssuer => "Issuer.register",
             Self::RemoveIssuer => "Issuer.remove",
             Self::RevokeToken => "Token.revoke",
+            Self::ListKeys => "Domain.list_keys",
+            Self::RotateKey => "Domain.rotate_key",
+            Self::Rewrap => "Domain.rewrap",
+            Self::Shred => "Domain.shred",
+            Self::Verify => "Domain.verify",
             Self::Import => "UserSecret.import",
             Self::Export => "UserSecret.export",
         }
@@ -110,6 +125,10 @@ impl Verb {
             | Self::RegisterIssuer
             | Self::RemoveIssuer
             | Self::RevokeToken
+            | Self::RotateKey
+            | Self::Rewrap
+            | Self::Shred
+            | Self::Verify
             | Self::Import
             | Self::Export => true,
             Self::Get
@@ -117,7 +136,8 @@ impl Verb {
             | Self::Stat
             | Self::GetDomain
             | Self::ListAuditEvents
-            | Self::ListIssuers => false,
+            | Self::ListIssuers
+            | Self::ListKeys => false,
         }
     }
 
@@ -131,6 +151,8 @@ impl Verb {
             | Self::GetDomain
             | Self::ListAuditEvents
             | Self::ListIssuers
+            | Self::ListKeys
+            | Self::Verify
             | Self::Export => Grant::Read,
             Self::Create
             | Self::Update
@@ -140,6 +162,9 @@ impl Verb {
             | Self::RegisterIssuer
             | Self::RemoveIssuer
             | Self::RevokeToken
+            | Self::RotateKey
+            | Self::Rewrap
+            | Self::Shred
             | Self::Import => Grant::Write,
         }
     }

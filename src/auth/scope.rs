@@ -62,8 +62,8 @@ impl Scope {
         use Role::{DomainAdmin, Operator, System, User};
         use Verb::{
             Create, Delete, DeleteOfUser, Export, Get, GetData, GetDomain, Import, List,
-            ListAuditEvents, ListIssuers, RegisterIssuer, RemoveIssuer, RevokeToken, Stat, Update,
-            UpdateData,
+            ListAuditEvents, ListIssuers, ListKeys, RegisterIssuer, RemoveIssuer, RevokeToken,
+            Rewrap, RotateKey, Shred, Stat, Update, UpdateData, Verify,
         };
 
         if !caller.may(intent.verb) {
@@ -79,14 +79,19 @@ impl Scope {
             (
                 DomainAdmin | System,
                 Get | List | Stat | Delete | DeleteOfUser | GetDomain | ListAuditEvents
-                | ListIssuers | RegisterIssuer | RemoveIssuer | RevokeToken,
+                | ListIssuers | ListKeys | RegisterIssuer | RemoveIssuer | RevokeToken | Rewrap
+                | RotateKey,
                 Target::Domain { domain, owner },
                 _,
             )
             | (System, GetData, Target::Domain { domain, owner }, Internal | Sole)
-            | (Operator, Import | Export, Target::Domain { domain, owner }, _) => {
-                (within_reach(caller, domain)?, owner)
-            }
+            | (System, Shred, Target::Domain { domain, owner }, _)
+            | (
+                Operator,
+                Import | Export | ListKeys | Rewrap | RotateKey | Shred | Verify,
+                Target::Domain { domain, owner },
+                _,
+            ) => (within_reach(caller, domain)?, owner),
             _ => return Err(Error::permission_denied()),
         };
         let event = caller.event(intent, Some(domain.clone()));

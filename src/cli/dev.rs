@@ -60,7 +60,7 @@ pub(super) fn run(
         }
         let settings = config.hsm_settings()?;
         hsm::create_token(&settings, &softhsm)?;
-        hsm::create_keys(&settings, None)?;
+        hsm::create_keys(&settings, &[])?;
         write_private(&ready, "")?;
     } else if hsm::ensure_signing_key(&config.hsm_settings()?)? {
         print("the token had no signing key; it is made")?;

@@ -1,18 +1,17 @@
 //! `usersecret export`.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs,
     io::{self, BufWriter, Write},
-    os::unix::fs::OpenOptionsExt as _,
     path::Path,
 };
 
 use tokio_util::sync::CancellationToken;
 
-use super::{Failure, Source, job, say};
+use super::{Failure, Source, create_private, failure, job, say};
 use crate::{
-    app::Core, config::Config, database::Database, error::Error, ids::DomainId,
-    store::domains_after, transfer,
+    app::Core, config::Config, database::Database, ids::DomainId, store::domains_after, transfer,
+    upkeep,
 };
 
 /// How many ids of domains are read at a time.
@@ -38,7 +37,7 @@ pub(super) fn run(
     };
     let (secrets, domains) = match file {
         Some(file) => {
-            let mut out = create(file)?;
+            let mut out = create_private(file)?;
             // Half a file must not pass for a whole one.
             let done = into(&mut out).and_then(|counts| Ok(out.sync_all().map(|()| counts)?));
             done.inspect_err(|_| drop(fs::remove_file(file)))?
@@ -48,11 +47,6 @@ pub(super) fn run(
     say(&format!("{secrets} secrets of {domains} domains"))
 }
 
-fn create(file: &Path) -> Result<File, Failure> {
-    let created = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file);
-    created.map_err(|error| format!("{}: {error}", file.display()).into())
-}
-
 /// Writes the lines of `domain`, or of every domain; returns how many secrets and domains there were.
 async fn export(
     config: &Config,
@@ -60,7 +54,7 @@ async fn export(
     domain: Option<DomainId>,
     out: &mut impl Write,
 ) -> Result<(u64, u64), Failure> {
-    let run = transfer::new_run().map_err(failure)?;
+    let run = upkeep::new_run().map_err(failure)?;
     let (mut secrets, mut domains) = (0, 0);
     let mut take = async |domain: DomainId| {
         secrets += transfer::export(&core.secrets, &run, domain, out).await.map_err(failure)?;
@@ -87,9 +81,4 @@ async fn export(
     }
     out.flush()?;
     Ok((secrets, domains))
-}
-
-fn failure(error: Error) -> Failure {
-    let causes = error.causes();
-    if causes.is_empty() { error.to_string().into() } else { causes.into() }
 }

@@ -1,50 +1,188 @@
 //! `usersecret hsm`.
 
-use std::{fs, io::Write as _};
+mod root;
 
-use super::{Failure, HsmCommand, Source, print, with_environment};
-use crate::hsm::{self, Birth, Finding, RecoveryKey, Settings};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use super::{Failure, HsmCommand, Source, create_private, print, runtime, say, with_environment};
+use crate::{
+    config::Config,
+    database::Database,
+    hsm::{self, Birth, Check, Finding, RecoveryCopy, RecoveryKey, Restore, Root, WrappedKek},
+    ids::RootVersion,
+    store::newest_keks,
+};
+
+/// How many keys of domains are tried under a root.
+const TRIED: u64 = 16;
 
 pub(super) fn run(command: HsmCommand) -> Result<(), Failure> {
     match command {
         HsmCommand::Init { source, recovery_public_key, recovery_out } => {
-            let settings = settings(&source)?;
-            let recovery = recovery_public_key
-                .map(|file| Ok::<_, Failure>(RecoveryKey::from_pem(&fs::read(file)?)?))
-                .transpose()?;
-            // Opened first: after the birth it would be too late to find that it cannot be written.
-            let out = recovery_out.as_ref().map(fs::File::create_new).transpose()?;
-            let birth = hsm::create_keys(&settings, recovery.as_ref()).inspect_err(|_| {
-                // An empty file must not pass for a copy.
-                let _ = recovery_out.map(fs::remove_file);
-            })?;
-            if let (Some(mut file), Some(copy)) = (out, birth.recovery_copy) {
-                file.write_all(&copy)?;
-                file.sync_all()?;
-            }
-            match birth {
-                Birth { root: false, .. } => {
-                    return print("the token had a root key and no signing key: that is made now");
-                }
-                Birth { signing_key: false, .. } => print("the token had a signing key already")?,
-                Birth { signing_key: true, .. } => print("the signing key is made")?,
-            }
-            print("the root key is made")
+            init(&load(&source)?, &recovery_public_key, &recovery_out)
         }
-        HsmCommand::Status(source) | HsmCommand::Doctor(source) => examine(&source),
+        HsmCommand::Receive { source, destroy } => receive(&load(&source)?, destroy),
+        HsmCommand::Restore { source, file, root_version, keep_receiving_key } => {
+            restore(&load(&source)?, &file, RootVersion(root_version), keep_receiving_key)
+        }
+        HsmCommand::RotateRoot { source, recovery_public_key, recovery_out } => {
+            root::rotate(&load(&source)?, &recovery_public_key, &recovery_out)
+        }
+        HsmCommand::DestroyRoot { source, version, confirm } => {
+            root::destroy(&load(&source)?, RootVersion(version), confirm)
+        }
+        HsmCommand::Status(source) | HsmCommand::Doctor(source) => examine(&load(&source)?),
     }
 }
 
-fn settings(source: &Source) -> Result<Settings, Failure> {
+fn load(source: &Source) -> Result<Config, Failure> {
     let config = source.load()?;
     with_environment(&config)?;
-    Ok(config.hsm_settings()?)
+    Ok(config)
 }
 
-fn examine(source: &Source) -> Result<(), Failure> {
+fn init(config: &Config, keys: &[PathBuf], outs: &[PathBuf]) -> Result<(), Failure> {
+    let settings = config.hsm_settings()?;
+    let birth = with_copies(keys, outs, |copies| Ok(hsm::create_keys(&settings, copies)?))?;
+    match birth {
+        Birth { root: None, .. } => {
+            return print("the token had a root key and no signing key: that is made now");
+        }
+        Birth { signing_key: false, .. } => print("the token had a signing key already")?,
+        Birth { signing_key: true, .. } => print("the signing key is made")?,
+    }
+    let value = birth.root.and_then(|Root { check_value }| check_value);
+    print(&format!("the root key is made{}", with_check_value(value)))
+}
+
+/// Runs `work` with the files that recovery copies go to.
+fn with_copies<T>(
+    keys: &[PathBuf],
+    outs: &[PathBuf],
+    work: impl FnOnce(&[RecoveryCopy]) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    if keys.len() != outs.len() {
+        let (keys, outs) = (keys.len(), outs.len());
+        return Err(format!(
+            "each --recovery-public-key needs a --recovery-out: there are {keys} and {outs}"
+        )
+        .into());
+    }
+    let mut copies = Vec::new();
+    let done = open(keys, outs, &mut copies).and_then(|()| work(&copies));
+    for (copy, file) in copies.iter().zip(outs) {
+        // An empty file must not pass for a copy.
+        if copy.out.metadata().is_ok_and(|about| about.len() == 0) {
+            let _ = fs::remove_file(file);
+        }
+    }
+    done
+}
+
+/// Reads the keys and makes the files: after the birth it would be too late to find that one cannot be written.
+fn open(keys: &[PathBuf], outs: &[PathBuf], copies: &mut Vec<RecoveryCopy>) -> Result<(), Failure> {
+    for (key, out) in keys.iter().zip(outs) {
+        let key = RecoveryKey::from_pem(&read(key)?)?;
+        copies.push(RecoveryCopy { key, out: create_private(out)? });
+    }
+    Ok(())
+}
+
+fn read(file: &Path) -> Result<Vec<u8>, Failure> {
+    fs::read(file).map_err(|error| format!("{}: {error}", file.display()).into())
+}
+
+fn receive(config: &Config, destroy: bool) -> Result<(), Failure> {
+    let settings = config.hsm_settings()?;
+    if destroy {
+        let was = hsm::destroy_receiving_key(&settings)?;
+        return say(if was {
+            "the receiving key is destroyed: copies for it do not open any more"
+        } else {
+            "the token has no receiving key"
+        });
+    }
+    let (key, made) = hsm::receiving_key(&settings)?;
+    let how = if made { "is made" } else { "was there" };
+    say(&format!("the receiving key {how}: {}", key.fingerprint()))?;
+    print(key.to_pem().trim_end())
+}
+
+fn restore(
+    config: &Config,
+    file: &Path,
+    version: RootVersion,
+    keep_receiving_key: bool,
+) -> Result<(), Failure> {
+    let copy = read(file)?;
+    let keks = stored_keks(config, Some(version)).map_err(|error| {
+        format!("the database that would prove the copy cannot be read: {error}")
+    })?;
+    let wanted = Restore {
+        copy: &copy,
+        version,
+        keks: keks.as_deref().unwrap_or_default(),
+        keep_receiving_key,
+    };
+    let restored = hsm::restore(&config.hsm_settings()?, &wanted)?;
+    print(&match keks.as_deref() {
+        None => "nothing proves the copy: the configuration names no database".to_owned(),
+        Some([]) => "nothing proves the copy: the database has no keys of domains".to_owned(),
+        Some(keks) => format!("the copy opens the {} keys of domains that were tried", keks.len()),
+    })?;
+    let value = with_check_value(restored.check_value);
+    print(&format!("root key {} is restored{value}", version.0))?;
+    match restored.signing_key {
+        (id, true) => print(&format!(
+            "a new signing key is made, {id}: blocks of before verify by the old public key, \
+             so `audit verify` needs both, each as --public-key"
+        ))?,
+        (id, false) => print(&format!("the token had a signing key already, {id}"))?,
+    }
+    print(if keep_receiving_key {
+        "the receiving key is kept: `usersecret hsm receive --destroy` destroys it"
+    } else {
+        "the receiving key is destroyed"
+    })
+}
+
+fn with_check_value(value: Option<String>) -> String {
+    value.map_or_else(String::new, |value| format!(", check value {value}"))
+}
+
+/// Some keys of domains; `None` when the configuration names no database.
+fn stored_keks(
+    config: &Config,
+    root: Option<RootVersion>,
+) -> Result<Option<Vec<WrappedKek>>, Failure> {
+    if !config.database.is_named() {
+        return Ok(None);
+    }
+    let settings = config.database.settings()?;
+    let keks = runtime()?.block_on(async {
+        let owner = Database::owner(&settings).await?;
+        let keks = newest_keks(&owner, root, TRIED).await?;
+        keks.iter().map(|(domain, kek)| kek.wrapped_for(domain)).collect::<Result<_, _>>()
+    });
+    keks.map(Some).map_err(|error: crate::error::Error| error.causes().into())
+}
+
+fn examine(config: &Config) -> Result<(), Failure> {
+    let (keks, unread) = match stored_keks(config, None) {
+        Ok(keks) => (keks, None),
+        Err(error) => (None, Some(error)),
+    };
+    let mut checks = hsm::examine(&config.hsm_settings()?, keks.as_deref());
+    checks.extend(unread.map(|error| Check {
+        what: "domain keys",
+        finding: Finding::Differs(format!("the database cannot be read: {error}")),
+    }));
     let mut sound = true;
-    for check in hsm::examine(&settings(source)?) {
-        let (sign, text) = match &check.finding {
+    for Check { what, finding } in checks {
+        let (sign, text) = match finding {
             Finding::Good(text) => ('✔', text),
             Finding::Differs(text) => ('!', text),
             Finding::Lacks(text) => {
@@ -52,7 +190,7 @@ fn examine(source: &Source) -> Result<(), Failure> {
                 ('✘', text)
             }
         };
-        print(&format!("{sign} {:<15} {text}", check.what))?;
+        print(&format!("{sign} {what:<15} {text}"))?;
     }
     if sound { Ok(()) } else { Err("the token cannot be used as it is".into()) }
 }

@@ -14,7 +14,8 @@ use crate::{
     app::Core,
     config::Config,
     error::{Code, Error, wire_name},
-    transfer::{self, Fate, Import, Tally, Told},
+    transfer::{Fate, Import, Tally, Told},
+    upkeep,
 };
 
 /// The most lines on their way: enough to fill one commit while another is under way.
@@ -30,7 +31,7 @@ pub(super) fn run(source: &Source, file: &Path, first: u64) -> Result<(), Failur
     let (tally, readable) = job::with(&config, &stop.clone(), async |core: &Core| {
         let import = Import {
             service: core.secrets.clone(),
-            run: transfer::new_run().map_err(|error| error.causes())?,
+            run: upkeep::new_run().map_err(|error| error.causes())?,
             first,
             line_bytes: config.limits.body_bytes,
             in_flight: in_flight(&config),

@@ -74,9 +74,15 @@ fn record(identity: [&str; 3], version: DataVersion) -> Vec<u8> {
 
 /// What a domain's KEK is bound to.
 pub(super) fn kek_binding(domain: &DomainId, version: KekVersion) -> Vec<u8> {
+    let mut bytes = domain_binding(domain);
+    push(&mut bytes, &version.0.to_be_bytes());
+    bytes
+}
+
+/// How the bindings of all KEKs of a domain begin, and of no other.
+pub(super) fn domain_binding(domain: &DomainId) -> Vec<u8> {
     let mut bytes = tagged("kek", &[Aad::FORMAT]);
     push(&mut bytes, domain.as_str().as_bytes());
-    push(&mut bytes, &version.0.to_be_bytes());
     bytes
 }
 

@@ -1,11 +1,16 @@
 //! KEKs as the database keeps them, and the sealing and opening under them.
 
-use super::{Aad, Envelope, Plaintext, SealedDocument, aad::kek_binding};
+use aws_lc_rs::digest::{SHA256, digest};
+
+use super::{
+    Aad, Envelope, Plaintext, SealedDocument,
+    aad::{domain_binding, kek_binding},
+};
 use crate::{
     auth::Scope,
     error::{Error, Result},
-    hsm::{Hsm, Lane, WrappedKek},
-    ids::KekVersion,
+    hsm::{Hsm, Lane, Rewrapping, SealedBlock, WrappedKek},
+    ids::{DomainId, KekVersion, RootVersion, hex},
 };
 
 /// A domain's KEK, wrapped under the HSM's root key.
@@ -13,10 +18,20 @@ use crate::{
 pub struct Kek {
     /// Its version within the domain.
     pub version: KekVersion,
+    /// The version of the root that wraps it.
+    pub root: RootVersion,
     /// The wrapped key.
     pub blob: Vec<u8>,
     /// The tag that binds it to its domain and version.
     pub binding: Vec<u8>,
+}
+
+/// A wrapped DEK of the record `aad`.
+pub struct WrappedDek {
+    /// What it is bound to.
+    pub aad: Aad,
+    /// The wrapped key.
+    pub wrapped: SealedBlock,
 }
 
 /// Seals documents for records and opens them, with two HSM operations and one.
@@ -32,15 +47,65 @@ impl Keyring {
     }
 
     /// Makes a KEK for the domain of `scope`. Nothing knows it until it is stored.
-    pub async fn generate_kek(&self, scope: &Scope, version: KekVersion) -> Result<Kek> {
+    pub async fn generate_kek(
+        &self,
+        scope: &Scope,
+        version: KekVersion,
+        root: RootVersion,
+    ) -> Result<Kek> {
         let lane = Lane::of(scope.domain().as_str());
         let binding = kek_binding(scope.domain(), version);
-        let wrapped = self.hsm.generate_kek(lane, binding).await?;
-        Ok(Kek {
-            version,
-            blob: wrapped.blob().to_vec(),
-            binding: wrapped.binding().as_bytes().to_vec(),
-        })
+        Ok(Kek::of(version, &self.hsm.generate_kek(lane, root, binding).await?))
+    }
+
+    /// The same KEK of `domain`, wrapped under another root.
+    pub async fn rewrap_kek(&self, domain: &DomainId, kek: &Kek, root: RootVersion) -> Result<Kek> {
+        let wrapped = self.hsm.rewrap_kek(kek.wrapped_for(domain)?, root).await?;
+        Ok(Kek::of(kek.version, &wrapped))
+    }
+
+    /// Wraps `deks`, which are wrapped under `from`, under `to`: each in its place, and none where one does not open.
+    /// The documents stay as they are. At most [`Self::REWRAPPED`] go at once.
+    pub async fn rewrap(
+        &self,
+        scope: &Scope,
+        from: &Kek,
+        to: &Kek,
+        deks: &[&WrappedDek],
+    ) -> Result<Vec<Option<SealedBlock>>> {
+        let domain = scope.domain();
+        let rewrapping = |dek: &&WrappedDek| Rewrapping {
+            from: dek.aad.dek(from.version),
+            to: dek.aad.dek(to.version),
+            wrapped: dek.wrapped.clone(),
+        };
+        let deks = deks.iter().map(rewrapping).collect();
+        Ok(self.hsm.rewrap(from.wrapped_for(domain)?, to.wrapped_for(domain)?, deks).await?)
+    }
+
+    /// The most DEKs that are rewrapped at once.
+    pub const REWRAPPED: usize = Hsm::REWRAPPED;
+
+    /// Drops the handles of the KEKs of `domain`.
+    pub async fn forget(&self, domain: &DomainId) -> Result<()> {
+        Ok(self.hsm.forget(domain_binding(domain)).await?)
+    }
+
+    /// Signs `text` by the HSM's signing key, for whoever has its public half: ECDSA-SHA256, in DER.
+    pub async fn sign(&self, text: &str) -> Result<Vec<u8>> {
+        let hash = digest(&SHA256, text.as_bytes());
+        let hash = hash.as_ref().try_into().map_err(Error::internal)?;
+        Ok(self.hsm.sign(&self.hsm.signing_key()?, hash).await?)
+    }
+
+    /// SHA-256 of `bytes`, in hexadecimal digits.
+    pub fn fingerprint(&self, bytes: &[u8]) -> String {
+        hex(digest(&SHA256, bytes))
+    }
+
+    /// The name of the key that signs.
+    pub fn signing_key_id(&self) -> Result<String> {
+        Ok(self.hsm.signing_key()?.id().to_string())
     }
 
     /// Seals `document` as the record `aad` under a fresh DEK, which `kek` wraps.
@@ -64,8 +129,26 @@ impl Keyring {
 }
 
 impl Kek {
+    fn of(version: KekVersion, wrapped: &WrappedKek) -> Self {
+        Self {
+            version,
+            root: wrapped.root(),
+            blob: wrapped.blob().to_vec(),
+            binding: wrapped.binding().as_bytes().to_vec(),
+        }
+    }
+
+    /// The KEK as that of `domain`, for commands that look at the HSM.
+    pub fn wrapped_for(&self, domain: &DomainId) -> Result<WrappedKek> {
+        self.bound_to(kek_binding(domain, self.version))
+    }
+
     fn wrapped(&self, aad: &Aad) -> Result<WrappedKek> {
-        WrappedKek::parse(aad.kek(self.version), &self.blob, &self.binding)
+        self.bound_to(aad.kek(self.version))
+    }
+
+    fn bound_to(&self, binding: Vec<u8>) -> Result<WrappedKek> {
+        WrappedKek::parse(binding, self.root, &self.blob, &self.binding)
             .ok_or_else(|| Error::internal("a stored KEK has a wrong form"))
     }
 }

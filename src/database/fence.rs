@@ -40,7 +40,7 @@ const WAYS_AROUND: &str = "
     UNION ALL
     SELECT 'runs function ' || p.proname || ' with the rights of the owner of table ' || t.relname FROM fenced t
         JOIN pg_proc p ON p.proowner = t.relowner AND p.prosecdef
-            AND p.proname NOT IN ('usersecret_unsealed', 'usersecret_home', 'usersecret_changed')
+            AND p.proname NOT IN ('usersecret_unsealed', 'usersecret_home', 'usersecret_changed', 'usersecret_due')
         WHERE has_function_privilege(session_user, p.oid, 'EXECUTE')
     UNION ALL
     SELECT 'sees table ' || p.tablename || ' by the policy ' || p.policyname FROM pg_policies p

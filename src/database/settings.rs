@@ -100,9 +100,27 @@ impl DatabaseSettings {
     /// Not through the ORM's own connector, which writes the address into its spans.
     /// Statements are not logged here: the request that runs them is, without values.
     pub(super) async fn open(&self, url: &DatabaseUrl, most: u32) -> Result<DatabaseConnection> {
+        self.open_or(true, url, most).await
+    }
+
+    /// As [`Self::open`], and a file that is not there is not made.
+    pub(super) async fn open_existing(
+        &self,
+        url: &DatabaseUrl,
+        most: u32,
+    ) -> Result<DatabaseConnection> {
+        self.open_or(false, url, most).await
+    }
+
+    async fn open_or(
+        &self,
+        make: bool,
+        url: &DatabaseUrl,
+        most: u32,
+    ) -> Result<DatabaseConnection> {
         match url {
             DatabaseUrl::Sqlite(url) => {
-                let options = self.sqlite(url).map_err(failed_raw)?;
+                let options = self.sqlite(url).map_err(failed_raw)?.create_if_missing(make);
                 let pool = self.bounded(self.pool(most));
                 let pool = pool.connect_with(options).await.map_err(failed_raw)?;
                 Ok(SqlxSqliteConnector::from_sqlx_sqlite_pool(pool))
@@ -143,7 +161,6 @@ impl DatabaseSettings {
     fn sqlite(&self, url: &str) -> sqlx::Result<SqliteConnectOptions> {
         Ok(url
             .parse::<SqliteConnectOptions>()?
-            .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
             // An acknowledged write survives a power cut.
             .synchronous(SqliteSynchronous::Full)

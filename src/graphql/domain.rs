@@ -8,6 +8,7 @@ use super::{
     Fault, InContext as _,
     connection::{ListArguments, PageInfo, QueryInput, UserSecretConnection},
     issuer::Issuer,
+    keys::{DomainState, KekVersion, Rewrap, ShredStatement},
     statistics::{StatisticsQueryInput, UserSecretStat},
     user_secret::UserSecret,
 };
@@ -68,6 +69,30 @@ impl Domain {
     ) -> Result<UserSecretStat, Fault> {
         let statistics = || query.into_statistics();
         Ok(ctx.service()?.stat(ctx.caller()?, self.target(), statistics).await?.into())
+    }
+
+    /// Whether the domain does anything.
+    async fn state(&self, ctx: &Context<'_>) -> Result<DomainState, Fault> {
+        let state = ctx.keys()?.state(ctx.caller()?, self.0.clone()).await?;
+        Ok(if state.shredding.is_some() { DomainState::Shredded } else { DomainState::Active })
+    }
+
+    /// Every version of the domain's key, the newest first.
+    async fn keys(&self, ctx: &Context<'_>) -> Result<Vec<KekVersion>, Fault> {
+        let state = ctx.keys()?.state(ctx.caller()?, self.0.clone()).await?;
+        Ok(state.keks.into_iter().map(Into::into).collect())
+    }
+
+    /// How far the moving of what older keys sealed is; null when it was never asked for.
+    async fn rewrap(&self, ctx: &Context<'_>) -> Result<Option<Rewrap>, Fault> {
+        let state = ctx.keys()?.state(ctx.caller()?, self.0.clone()).await?;
+        Ok(state.rewrap.map(Into::into))
+    }
+
+    /// What was said when the domain was shredded.
+    async fn shred_statement(&self, ctx: &Context<'_>) -> Result<Option<ShredStatement>, Fault> {
+        let state = ctx.keys()?.state(ctx.caller()?, self.0.clone()).await?;
+        Ok(state.shredding.map(Into::into))
     }
 
     /// The domain's audit trail, newest first.

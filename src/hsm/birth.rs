@@ -3,58 +3,52 @@
 //! A copy for recovery can be made in that moment only, so it is an option of
 //! the birth and not of a later command.
 
-use cryptoki::{
-    mechanism::{
-        Mechanism, MechanismType,
-        rsa::{PkcsMgfType, PkcsOaepParams, PkcsOaepSource},
-    },
-    object::{Attribute, KeyType, ObjectClass, ObjectHandle},
-};
-use jsonwebtoken::{
-    Algorithm, DecodingKey,
-    jwk::{AlgorithmParameters, Jwk},
-};
+use std::{fs::File, io::Write as _};
+
+use cryptoki::{mechanism::Mechanism, object::ObjectHandle};
 
 use super::{
-    HsmError, Settings, generation::visit, kek::wrap_key, module::Session, signing, template,
+    HsmError, RecoveryCopy, Settings, check_value, generation::visit, kek::wrap_key,
+    module::Session, note, root::stored_roots, signing, template,
 };
-
-/// The public half of an RSA key that is kept offline.
-pub struct RecoveryKey {
-    modulus: Vec<u8>,
-    exponent: Vec<u8>,
-}
+use crate::ids::RootVersion;
 
 /// What `hsm init` made.
 pub struct Birth {
-    /// Whether the root was made; otherwise the token had one, and no signing key.
-    pub root: bool,
+    /// The root, if it was made; otherwise the token had one, and no signing key.
+    pub root: Option<Root>,
     /// Whether the signing key was made.
     pub signing_key: bool,
-    /// The root under the recovery key: RSA-OAEP with SHA-1 and MGF1-SHA-1
-    /// (RFC 8017 §7.1; the only digest that SoftHSM's OAEP has).
-    pub recovery_copy: Option<Vec<u8>>,
+}
+
+/// A root that was made.
+pub struct Root {
+    /// Its check value, where the module gives one.
+    pub check_value: Option<String>,
 }
 
 /// Makes the root key and the signing key, or the signing key alone on a token
 /// that an older version gave a root only. A token that has both is refused.
-pub fn create_keys(settings: &Settings, recovery: Option<&RecoveryKey>) -> Result<Birth, HsmError> {
+///
+/// The root's copies are in their files before it is on the token.
+pub fn create_keys(settings: &Settings, copies: &[RecoveryCopy]) -> Result<Birth, HsmError> {
     visit(settings, |session| {
-        let has_root = !session.find_objects(&template::find_root())?.is_empty();
-        if has_root && recovery.is_some() {
+        let has_root = !session.find_objects(&template::find_roots())?.is_empty();
+        if has_root && !copies.is_empty() {
             return Err(HsmError::Setup(
                 "the token has a root key already; a recovery copy of it cannot be added"
                     .to_owned(),
             ));
         }
-        // The root comes last: a failure after its birth would lose the recovery copy.
+        // The root comes last: a failure after its birth would lose its copies.
         let signing_key = signing::ensure(session)?;
         match (has_root, signing_key) {
             (false, _) => {
-                let recovery_copy = give_birth(session, recovery)?;
-                Ok(Birth { root: true, signing_key, recovery_copy })
+                let root = make_root(session, RootVersion::FIRST, copies)?;
+                let root = Some(Root { check_value: check_value::of(session, root) });
+                Ok(Birth { root, signing_key })
             }
-            (true, true) => Ok(Birth { root: false, signing_key, recovery_copy: None }),
+            (true, true) => Ok(Birth { root: None, signing_key }),
             (true, false) => Err(HsmError::Setup(
                 "the token has a root key and a signing key already".to_owned(),
             )),
@@ -62,70 +56,94 @@ pub fn create_keys(settings: &Settings, recovery: Option<&RecoveryKey>) -> Resul
     })
 }
 
-/// Makes the root; what is returned is its recovery copy.
-fn give_birth(
-    session: &Session,
-    recovery: Option<&RecoveryKey>,
-) -> Result<Option<Vec<u8>>, HsmError> {
-    let newborn = session.generate_key(&Mechanism::AesKeyGen, &template::newborn_root())?;
-    let recovery_copy = recovery.map(|key| key.wrap(session, newborn)).transpose()?;
+/// Makes the root of `version` beside older ones, and `copies` of it; nothing where the token has one of that version.
+pub fn create_root(
+    settings: &Settings,
+    version: RootVersion,
+    copies: &[RecoveryCopy],
+) -> Result<Option<Root>, HsmError> {
+    visit(settings, |session| {
+        if stored_roots(session)?.contains_key(&version) {
+            return Ok(None);
+        }
+        let root = make_root(session, version, copies)?;
+        Ok(Some(Root { check_value: check_value::of(session, root) }))
+    })
+}
 
+/// Destroys the root of `version`, with what is noted of its copies; whether there was one.
+///
+/// What it wrapped cannot be unwrapped any more, but by a copy of it.
+pub fn destroy_root(settings: &Settings, version: RootVersion) -> Result<bool, HsmError> {
+    visit(settings, |session| {
+        let found = session.find_objects(&template::find_root_of(version))?;
+        for root in &found {
+            session.destroy_object(*root)?;
+        }
+        note::forget(session, version)?;
+        Ok(!found.is_empty())
+    })
+}
+
+/// The newest version of the root key on the token.
+pub fn newest_root(settings: &Settings) -> Result<RootVersion, HsmError> {
+    visit(settings, |session| {
+        let roots = stored_roots(session)?;
+        Ok(roots.last_key_value().map_or(RootVersion::FIRST, |(version, _)| *version))
+    })
+}
+
+/// Makes the root of `version`, and `copies` of it. It is the last thing that is made: when anything fails, there is none.
+fn make_root(
+    session: &Session,
+    version: RootVersion,
+    copies: &[RecoveryCopy],
+) -> Result<ObjectHandle, HsmError> {
+    let newborn = session.generate_key(&Mechanism::AesKeyGen, &template::newborn_root())?;
+    for copy in copies {
+        let wrapped = copy.key.wrap(session, newborn)?;
+        keep(&copy.out, &wrapped).map_err(|error| {
+            HsmError::Setup(format!("a recovery copy cannot be written: {error}"))
+        })?;
+    }
+    note::write(session, version, copies.iter().map(|copy| &copy.key))?;
+    let root = settle(session, newborn, version);
+    if root.is_err() {
+        note::forget(session, version)?;
+    }
+    root
+}
+
+/// Puts `newborn` on the token as a key that stays, and destroys it.
+fn settle(
+    session: &Session,
+    newborn: ObjectHandle,
+    version: RootVersion,
+) -> Result<ObjectHandle, HsmError> {
     // The stay-at-home twin is made by unwrapping: a key that was generated
     // extractable must not merely be relabelled.
     let carrier = session.generate_key(&Mechanism::AesKeyGen, &template::newborn_root())?;
     let blob = wrap_key(session, carrier, newborn)?;
-    let root = session.unwrap_key(&Mechanism::AesKeyWrap, carrier, &blob, &template::root())?;
+    let root =
+        session.unwrap_key(&Mechanism::AesKeyWrap, carrier, &blob, &template::root(version))?;
 
-    // Both must be one key before the first is gone: what one wraps, both wrap alike.
-    let same = wrap_key(session, root, carrier)? == wrap_key(session, newborn, carrier)?;
-    session.destroy_object(carrier)?;
-    session.destroy_object(newborn)?;
-    if same {
-        Ok(recovery_copy)
-    } else {
+    // Both must be one key before the first is gone.
+    let proof = check_value::are_one(session, newborn, root).and_then(|same| {
+        session.destroy_object(carrier)?;
+        session.destroy_object(newborn)?;
+        if same {
+            Ok(root)
+        } else {
+            Err(HsmError::misbehaved("the root key changed when it was wrapped"))
+        }
+    });
+    if proof.is_err() {
         session.destroy_object(root)?;
-        Err(HsmError::misbehaved("the root key changed when it was wrapped"))
     }
+    proof
 }
 
-impl RecoveryKey {
-    /// Reads an RSA public key of 2048 bits or more from PEM (`openssl rsa -pubout`).
-    pub fn from_pem(pem: &[u8]) -> Result<Self, HsmError> {
-        let refuse =
-            || HsmError::Setup("the recovery key must be an RSA public key in PEM".to_owned());
-        let key = DecodingKey::from_rsa_pem(pem).map_err(|_| refuse())?;
-        let jwk = Jwk::from_decoding_key(&key, Some(Algorithm::RS256)).map_err(|_| refuse())?;
-        let AlgorithmParameters::RSA(rsa) = jwk.algorithm else { return Err(refuse()) };
-        let decode = |text: &str| {
-            use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-            URL_SAFE_NO_PAD.decode(text).map_err(|_| refuse())
-        };
-        let key = Self { modulus: decode(&rsa.n)?, exponent: decode(&rsa.e)? };
-        if key.modulus.len() < 256 {
-            return Err(HsmError::Setup("the recovery key must have 2048 bits or more".to_owned()));
-        }
-        Ok(key)
-    }
-
-    fn wrap(&self, session: &Session, root: ObjectHandle) -> Result<Vec<u8>, HsmError> {
-        let public = session.create_object(&[
-            Attribute::Class(ObjectClass::PUBLIC_KEY),
-            Attribute::KeyType(KeyType::RSA),
-            Attribute::Token(false),
-            Attribute::Private(false),
-            Attribute::Encrypt(false),
-            Attribute::Verify(false),
-            Attribute::Wrap(true),
-            Attribute::Modulus(self.modulus.clone()),
-            Attribute::PublicExponent(self.exponent.clone()),
-        ])?;
-        let oaep = PkcsOaepParams::new(
-            MechanismType::SHA1,
-            PkcsMgfType::MGF1_SHA1,
-            PkcsOaepSource::empty(),
-        );
-        let wrapped = session.wrap_key(&Mechanism::RsaPkcsOaep(oaep), public, root)?;
-        session.destroy_object(public)?;
-        Ok(wrapped)
-    }
+fn keep(mut file: &File, copy: &[u8]) -> std::io::Result<()> {
+    file.write_all(copy)?;
+    file.sync_all()
 }

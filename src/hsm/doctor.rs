@@ -1,17 +1,14 @@
 //! Looks at a token as a physician would, and says in words what it lacks and how it differs from others.
 
 mod facts;
+mod keys;
 mod traits;
 
 use std::sync::Arc;
 
 use super::{
-    HsmError, Settings,
-    generation::{Generation, find_root},
-    module::Module,
-    signing::Signer,
-    template,
-    worker::Worker,
+    HsmError, Settings, WrappedKek, generation::Generation, module::Module, root::stored_roots,
+    signing::Signer, template, worker::Worker,
 };
 
 /// One thing that was looked at.
@@ -39,11 +36,11 @@ impl From<HsmError> for Finding {
     }
 }
 
-/// Examines the token step by step, up to the first step that fails.
-pub fn examine(settings: &Settings) -> Vec<Check> {
+/// Examines the token step by step, up to the first step that fails; `keks` are some that its roots should open.
+pub fn examine(settings: &Settings, keks: Option<&[WrappedKek]>) -> Vec<Check> {
     let mut notes = Notes(Vec::new());
     // The error has been noted as the last check; nothing more can be looked at.
-    let _ = walk(settings, &mut notes);
+    let _ = walk(settings, keks, &mut notes);
     notes.0
 }
 
@@ -79,7 +76,7 @@ impl Notes {
     }
 }
 
-fn walk(settings: &Settings, notes: &mut Notes) -> Result<(), Stop> {
+fn walk(settings: &Settings, keks: Option<&[WrappedKek]>, notes: &mut Notes) -> Result<(), Stop> {
     let module = notes.step("PKCS#11 module", Module::load(settings), |module| {
         facts::library(module.pkcs11()).unwrap_or_else(|_| settings.module.display().to_string())
     })?;
@@ -96,10 +93,15 @@ fn walk(settings: &Settings, notes: &mut Notes) -> Result<(), Stop> {
     let session = opened.and_then(|session| session.log_in(&settings.pin()?).map(|()| session));
     let session = notes.step("login", session, |_| "the PIN is right".to_owned())?;
     traits::examine(&session, settings.profile, notes)?;
-    let root = notes.step("root key", find_root(&session), |_| {
-        format!("{:?}, AES-256, sensitive, not extractable", template::ROOT_LABEL)
-    })?;
-    notes.note("root at hand", traits::copying(&session, root))?;
+    let roots =
+        notes.step("root key", stored_roots(&session), |roots| keys::roots(&session, roots))?;
+    for (version, root) in &roots {
+        notes.note("root at hand", traits::copying(&session, *root))?;
+        notes.note("recovery copies", keys::copies(&session, *version))?;
+    }
+    if let Some(finding) = keys::receiving(&session) {
+        notes.note("receiving key", finding)?;
+    }
     notes.step("signing key", Signer::find(&session), |signer| {
         let (label, id) = (template::SIGNING_LABEL, signer.public().id());
         format!("{label:?}, EC P-256, sensitive, not extractable, id {id}")
@@ -108,5 +110,6 @@ fn walk(settings: &Settings, notes: &mut Notes) -> Result<(), Stop> {
         .and_then(|generation| Worker::new(Arc::new(generation))?.self_test());
     notes.step("self-test", tested, |()| {
         "wraps, unwraps, signs; refuses a flipped bit and a wrong AAD".to_owned()
-    })
+    })?;
+    keks.map_or(Ok(()), |keks| notes.note("domain keys", keys::of_domains(&session, &roots, keks)))
 }

@@ -7,22 +7,20 @@
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crossbeam_channel::{Receiver, Sender};
-use cryptoki::{
-    object::{Attribute, AttributeType, ObjectHandle},
-    slot::Slot,
-};
+use cryptoki::{object::ObjectHandle, slot::Slot};
 use moka::sync::Cache;
 
 use super::{
     HsmError, Settings,
     kek::{KekHandle, WrappedKek},
     module::{Module, Session},
+    root::{Root, Roots, find_root},
     signing::Signer,
-    template,
 };
+use crate::ids::RootVersion;
 
 pub(super) struct Generation {
-    root: ObjectHandle,
+    roots: Roots,
     signer: Signer,
     keks: Cache<WrappedKek, Arc<KekHandle>>,
     graveyard: (Sender<ObjectHandle>, Receiver<ObjectHandle>),
@@ -44,13 +42,10 @@ impl Generation {
         let slot = module.find_token(&settings.token_label)?;
         let anchor = module.open_ro_session(slot)?;
         anchor.log_in(&settings.pin()?)?;
-        let stored_root = find_root(&anchor)?;
-        // A token that allows no copy is served by its token object, at its own pace.
-        let root =
-            anchor.copy_object(stored_root, &template::session_copy()).unwrap_or(stored_root);
+        let roots = Roots::find(&anchor)?;
         let signer = Signer::find(&anchor)?.at_hand(&anchor);
         Ok(Self {
-            root,
+            roots,
             signer,
             keks: Cache::new(settings.kek_handles),
             graveyard: crossbeam_channel::unbounded(),
@@ -75,8 +70,14 @@ impl Generation {
         self.module.open_ro_session(self.slot)
     }
 
-    pub(super) const fn root(&self) -> ObjectHandle {
-        self.root
+    /// The newest root that there was when the generation began.
+    pub(super) const fn newest_root(&self) -> Root {
+        self.roots.newest()
+    }
+
+    /// The root of `version`.
+    pub(super) fn root(&self, version: RootVersion) -> Result<Root, HsmError> {
+        self.roots.get(version, || find_root(&self.anchor(), version))
     }
 
     pub(super) const fn signer(&self) -> &Signer {
@@ -102,7 +103,8 @@ impl Generation {
     }
 
     fn load_kek(&self, kek: &WrappedKek, session: &Session) -> Result<Arc<KekHandle>, HsmError> {
-        let object = kek.unwrap(&self.anchor(), self.root)?;
+        let root = self.root(kek.root())?;
+        let object = kek.unwrap(&self.anchor(), root.object)?;
         let handle = Arc::new(KekHandle::new(object, self.graveyard.0.clone()));
         if kek.is_bound_to(session, object) {
             Ok(handle)
@@ -128,6 +130,15 @@ impl Generation {
         self.keks.invalidate(kek);
     }
 
+    /// Forgets the handles of the KEKs whose binding begins with `domain`.
+    pub(super) fn forget(&self, domain: &[u8]) {
+        for (kek, _) in &self.keks {
+            if kek.aad().starts_with(domain) {
+                self.keks.invalidate(&*kek);
+            }
+        }
+    }
+
     /// Destroys the objects whose last lease has ended.
     pub(super) fn bury(&self, session: &Session) {
         for object in self.graveyard.1.try_iter() {
@@ -151,24 +162,4 @@ pub(super) fn visit<T>(
     };
     module.finalize()?;
     done
-}
-
-/// The root key: there must be one, and it must be unable to leave.
-pub(super) fn find_root(session: &Session) -> Result<ObjectHandle, HsmError> {
-    let found = session.find_objects(&template::find_root())?;
-    let [root] = found[..] else {
-        return Err(HsmError::Setup(match found.len() {
-            0 => "the token has no root key; `usersecret hsm init` makes one".to_owned(),
-            many => format!("the token has {many} keys labelled {:?}", template::ROOT_LABEL),
-        }));
-    };
-    let asked = [AttributeType::Sensitive, AttributeType::Extractable];
-    let answered = session.get_attributes(root, &asked)?;
-    let safe = answered.contains(&Attribute::Sensitive(true))
-        && answered.contains(&Attribute::Extractable(false));
-    if safe {
-        Ok(root)
-    } else {
-        Err(HsmError::Setup("the root key is extractable or not sensitive".to_owned()))
-    }
 }

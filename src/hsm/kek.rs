@@ -3,7 +3,8 @@
 use crossbeam_channel::Sender;
 use cryptoki::{mechanism::Mechanism, object::ObjectHandle};
 
-use super::{HsmError, SealedBlock, module::Session, random::Random, template};
+use super::{HsmError, SealedBlock, module::Session, random::Random, root::Root, template};
+use crate::ids::RootVersion;
 
 /// A KEK as it is stored, and what it is bound to.
 ///
@@ -12,7 +13,9 @@ use super::{HsmError, SealedBlock, module::Session, random::Random, template};
 pub struct WrappedKek {
     /// What the binding tag authenticates: the KEK's domain and version.
     aad: Vec<u8>,
-    /// The KEK under the root, `CKM_AES_KEY_WRAP` (RFC 3394): 40 bytes.
+    /// The root that wraps it.
+    root: RootVersion,
+    /// The KEK under that root, `CKM_AES_KEY_WRAP` (RFC 3394): 40 bytes.
     blob: [u8; Self::BLOB],
     /// A constant under the KEK, with `aad`.
     binding: SealedBlock,
@@ -26,13 +29,19 @@ impl WrappedKek {
     const CONSTANT: &[u8; 32] = b"usersecret KEK binding tag, v. 1";
 
     /// Takes the stored parts; `None` when a length is wrong.
-    pub fn parse(aad: Vec<u8>, blob: &[u8], binding: &[u8]) -> Option<Self> {
-        Some(Self { aad, blob: blob.try_into().ok()?, binding: SealedBlock::parse(binding)? })
+    pub fn parse(aad: Vec<u8>, root: RootVersion, blob: &[u8], binding: &[u8]) -> Option<Self> {
+        let (blob, binding) = (blob.try_into().ok()?, SealedBlock::parse(binding)?);
+        Some(Self { aad, root, blob, binding })
     }
 
     /// What it is bound to.
     pub(super) fn aad(&self) -> &[u8] {
         &self.aad
+    }
+
+    /// The root that wraps it.
+    pub const fn root(&self) -> RootVersion {
+        self.root
     }
 
     /// The wrapped key, to be stored.
@@ -48,7 +57,7 @@ impl WrappedKek {
     /// Makes a KEK, wraps it under `root`, binds it to `aad`, and destroys it.
     pub(super) fn generate(
         session: &Session,
-        root: ObjectHandle,
+        root: Root,
         random: &mut Random,
         aad: Vec<u8>,
     ) -> Result<Self, HsmError> {
@@ -60,15 +69,33 @@ impl WrappedKek {
 
     fn wrap(
         session: &Session,
-        root: ObjectHandle,
+        root: Root,
         newborn: ObjectHandle,
         random: &mut Random,
         aad: Vec<u8>,
     ) -> Result<Self, HsmError> {
-        let blob = wrap_key(session, root, newborn)?;
+        let blob = wrap_key(session, root.object, newborn)?;
         let iv = random.take(session)?;
         let binding = SealedBlock::seal(session, newborn, iv, &aad, Self::CONSTANT)?;
-        Ok(Self { aad, blob, binding })
+        Ok(Self { aad, root: root.version, blob, binding })
+    }
+
+    /// The same KEK under the root `to`. It is extractable for that moment, as it was at its birth.
+    pub(super) fn rewrap(
+        &self,
+        session: &Session,
+        from: ObjectHandle,
+        to: Root,
+    ) -> Result<Self, HsmError> {
+        let passing = template::passing_kek();
+        let key = session.unwrap_key(&Mechanism::AesKeyWrap, from, &self.blob, &passing)?;
+        let blob = if self.is_bound_to(session, key) {
+            wrap_key(session, to.object, key)
+        } else {
+            Err(HsmError::tampered("the domain's KEK"))
+        };
+        session.destroy_object(key)?;
+        Ok(Self { root: to.version, blob: blob?, ..self.clone() })
     }
 
     /// Unwraps the KEK as a key that cannot leave the HSM.
@@ -78,6 +105,14 @@ impl WrappedKek {
         root: ObjectHandle,
     ) -> Result<ObjectHandle, HsmError> {
         session.unwrap_key(&Mechanism::AesKeyWrap, root, &self.blob, &template::kek())
+    }
+
+    /// Whether it is a KEK that `root` wrapped.
+    pub(super) fn opens_under(&self, session: &Session, root: ObjectHandle) -> bool {
+        self.unwrap(session, root).is_ok_and(|object| {
+            let bound = self.is_bound_to(session, object);
+            session.destroy_object(object).is_ok() && bound
+        })
     }
 
     /// Whether `key` is this KEK and this KEK belongs here.

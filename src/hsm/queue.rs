@@ -14,6 +14,9 @@ impl Lane {
     /// What the service itself asks: signatures and probes.
     pub(super) const OWN: Self = Self(0);
 
+    /// What is done to keys beside all that, such as rewrapping them.
+    pub(super) const UPKEEP: Self = Self(1);
+
     /// The lane of `name`. It is keyed, so that nobody chooses a name to share another one's.
     pub fn of(name: &str) -> Self {
         static KEYS: LazyLock<RandomState> = LazyLock::new(RandomState::new);

@@ -14,6 +14,7 @@ use prost::Message;
 use zeroize::Zeroizing;
 
 use super::WrappedKek;
+use crate::ids::RootVersion;
 
 /// A message is far smaller.
 const MOST: usize = 64 * 1024;
@@ -53,6 +54,8 @@ struct Kek {
     blob: Vec<u8>,
     #[prost(bytes = "vec", tag = "3")]
     binding: Vec<u8>,
+    #[prost(int32, tag = "4")]
+    root: i32,
 }
 
 impl Kek {
@@ -61,10 +64,11 @@ impl Kek {
             aad: kek.aad().to_vec(),
             blob: kek.blob().to_vec(),
             binding: kek.binding().as_bytes().to_vec(),
+            root: kek.root().0,
         }
     }
 
     fn read(self) -> Option<WrappedKek> {
-        WrappedKek::parse(self.aad, &self.blob, &self.binding)
+        WrappedKek::parse(self.aad, RootVersion(self.root), &self.blob, &self.binding)
     }
 }

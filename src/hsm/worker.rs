@@ -10,8 +10,9 @@ use super::{
     kek::{KekHandle, WrappedKek},
     module::Session,
     random::Random,
-    request::{Answer, Outcome, Request},
+    request::{Answer, Outcome, Request, Rewrapping},
 };
+use crate::ids::RootVersion;
 
 /// One session and the random bytes fetched through it.
 pub(super) struct Worker {
@@ -28,7 +29,17 @@ impl Worker {
     /// Does what is asked.
     pub(super) fn perform(&mut self, request: &Request) -> Outcome {
         let answer = match request {
-            Request::GenerateKek { aad } => self.generate_kek(aad.clone()).map(Answer::Kek),
+            Request::GenerateKek { root, aad } => {
+                self.generate_kek(*root, aad.clone()).map(Answer::Kek)
+            }
+            Request::Rewrap { from, to, deks } => {
+                self.rewrap(from, to, deks).map(Answer::Rewrapped)
+            }
+            Request::RewrapKek { kek, root } => self.rewrap_kek(kek, *root).map(Answer::Kek),
+            Request::Forget { domain } => {
+                self.generation.forget(domain);
+                Ok(Answer::Sound)
+            }
             Request::WrapDek { kek, aad } => {
                 self.wrap_dek(kek, aad).map(|(dek, wrapped)| Answer::Wrapped(dek, wrapped))
             }
@@ -48,9 +59,9 @@ impl Worker {
     }
 
     /// Makes a KEK bound to `aad`, and proves that what was wrapped can be unwrapped.
-    fn generate_kek(&mut self, aad: Vec<u8>) -> Result<WrappedKek, HsmError> {
+    fn generate_kek(&mut self, root: RootVersion, aad: Vec<u8>) -> Result<WrappedKek, HsmError> {
         let kek = self.twice(|worker| {
-            let root = worker.generation.root();
+            let root = worker.generation.root(root)?;
             WrappedKek::generate(&worker.session, root, &mut worker.random, aad.clone())
         })?;
         // The binding was made by the newborn key: that the unwrapped one opens it
@@ -89,6 +100,56 @@ impl Worker {
             Err(error) if error.may_be_of_data() => Err(HsmError::tampered("the wrapped DEK")),
             Err(error) => Err(error),
         }
+    }
+
+    /// Wraps what is wrapped under `from` under `to`. What does not open is left out, and loses nothing.
+    ///
+    /// The handle is proven before the first and behind the last: a DEK that was wrapped under another key would be lost.
+    fn rewrap(
+        &mut self,
+        from: &WrappedKek,
+        to: &WrappedKek,
+        deks: &[Rewrapping],
+    ) -> Result<Vec<Option<SealedBlock>>, HsmError> {
+        let mut opened = Vec::with_capacity(deks.len());
+        for dek in deks {
+            opened.push(match self.unwrap_dek(from, &dek.from, &dek.wrapped) {
+                Ok(dek) => Some(dek),
+                Err(HsmError::Tampered(_)) => None,
+                Err(error) => return Err(error),
+            });
+        }
+        self.with_kek(to, |worker, key| {
+            let proven = |worker: &Self| {
+                let bound = to.is_bound_to(&worker.session, key);
+                let another = HsmError::misbehaved("a KEK's handle names another key");
+                if bound { Ok(()) } else { Err(another) }
+            };
+            proven(worker)?;
+            let mut wrapped = Vec::with_capacity(deks.len());
+            for (dek, opened) in deks.iter().zip(&opened) {
+                let Some(opened) = opened else {
+                    wrapped.push(None);
+                    continue;
+                };
+                let iv = worker.random.take(&worker.session)?;
+                let block = opened.expose();
+                wrapped.push(Some(SealedBlock::seal(&worker.session, key, iv, &dek.to, block)?));
+            }
+            proven(worker)?;
+            Ok(wrapped)
+        })?
+    }
+
+    /// Wraps `kek` under the root of another version, and proves that it can be unwrapped.
+    fn rewrap_kek(&mut self, kek: &WrappedKek, to: RootVersion) -> Result<WrappedKek, HsmError> {
+        let rewrapped = self.twice(|worker| {
+            let generation = &worker.generation;
+            let (from, to) = (generation.root(kek.root())?, generation.root(to)?);
+            kek.rewrap(&worker.session, from.object, to)
+        })?;
+        self.lease(&rewrapped)?;
+        Ok(rewrapped)
     }
 
     fn sign(&mut self, digest: &[u8; 32]) -> Result<Vec<u8>, HsmError> {
@@ -161,7 +222,8 @@ impl Worker {
             return Ok(lease);
         }
         // Or that of the session which holds the keys.
-        if let Ok(object) = kek.unwrap(&self.session, self.generation.root()) {
+        let root = self.generation.root(kek.root());
+        if let Ok(object) = root.and_then(|root| kek.unwrap(&self.session, root.object)) {
             let bound = kek.is_bound_to(&self.session, object);
             self.session.destroy_object(object)?;
             if bound {
@@ -179,16 +241,17 @@ impl Worker {
     fn probe(&mut self) -> Result<(), HsmError> {
         if let Some(proven) = self.generation.proven().cloned() {
             self.twice(|worker| {
-                let object = proven.unwrap(&worker.session, worker.generation.root())?;
+                let root = worker.generation.root(proven.root())?;
+                let object = proven.unwrap(&worker.session, root.object)?;
                 let bound = proven.is_bound_to(&worker.session, object);
                 worker.session.destroy_object(object)?;
                 if bound { Ok(()) } else { Err(HsmError::misbehaved("the root is another key")) }
             })?;
         }
         self.twice(|worker| {
-            let (session, root) = (&worker.session, worker.generation.root());
+            let (session, root) = (&worker.session, worker.generation.newest_root());
             let kek = WrappedKek::generate(session, root, &mut worker.random, b"probe".to_vec())?;
-            let object = kek.unwrap(session, root)?;
+            let object = kek.unwrap(session, root.object)?;
             let bound = kek.is_bound_to(session, object);
             session.destroy_object(object)?;
             if bound {
@@ -201,8 +264,9 @@ impl Worker {
 
     /// Proves that this token keeps the promises of the design, the refusals included.
     pub(super) fn self_test(&mut self) -> Result<(), HsmError> {
-        let kek = self.generate_kek(b"self-test".to_vec())?;
-        let other = self.generate_kek(b"another".to_vec())?;
+        let root = self.generation.newest_root().version;
+        let kek = self.generate_kek(root, b"self-test".to_vec())?;
+        let other = self.generate_kek(root, b"another".to_vec())?;
         let (dek, wrapped) = self.wrap_dek(&kek, b"aad")?;
         if self.unwrap_dek(&kek, b"aad", &wrapped)?.expose() != dek.expose() {
             return Err(HsmError::misbehaved("a DEK changed when it was wrapped"));

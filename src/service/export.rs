@@ -21,7 +21,7 @@ impl UserSecretService {
         let target = Target::Domain { domain: None, owner: None };
         self.gate
             .run(caller, Verb::Export, target, async |scope| {
-                self.store.announce_export(scope).await?;
+                self.store.announce(scope).await?;
                 let mut last = None;
                 loop {
                     let page = self.store.secrets_after(scope, last.as_ref(), AT_ONCE).await?;

@@ -3,9 +3,9 @@
 use super::{UserSecretService, input::New};
 use crate::{
     auth::Scope,
-    crypto::{Aad, Kek},
+    crypto::Aad,
     error::Result,
-    ids::{DataVersion, KekVersion, UserId, UserSecretId},
+    ids::{DataVersion, UserId, UserSecretId},
     store::{Inserted, NewRow},
 };
 
@@ -19,7 +19,7 @@ impl UserSecretService {
         new: &New,
     ) -> Result<Inserted> {
         let aad = Aad::for_record(scope, owner, &id, DataVersion(1))?;
-        let kek = self.kek(scope).await?;
+        let kek = self.keys.active(scope, 1).await?;
         let row = NewRow {
             id,
             user_id: owner.clone(),
@@ -35,11 +35,5 @@ impl UserSecretService {
             kek,
         };
         self.store.insert(scope, row).await
-    }
-
-    /// The domain's active KEK, made when there is none yet.
-    pub(super) async fn kek(&self, scope: &Scope) -> Result<Kek> {
-        let first = async || self.keyring.generate_kek(scope, KekVersion(1)).await;
-        self.store.active_kek(scope, first).await
     }
 }

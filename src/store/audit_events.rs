@@ -11,7 +11,7 @@ use super::{Store, damaged};
 use crate::{
     auth::Scope,
     clock::Timestamp,
-    database::{Planning, failed},
+    database::{Admits, Planning, failed},
     error::{Error, Result},
     ids::DomainId,
 };
@@ -103,7 +103,7 @@ impl Store {
     /// An event's id is its place: a cursor that stays right while events are added.
     pub async fn audit_events(&self, scope: &Scope, query: AuditQuery) -> Result<AuditPage> {
         let domain = scope.domain().clone();
-        self.read(scope, Planning::default(), move |snapshot| {
+        self.read(scope, Admits::All, Planning::default(), move |snapshot| {
             Box::pin(async move { read_events(snapshot, &domain, query).await })
         })
         .await

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::{
     Store, UserSecret,
-    domain::is_stored,
+    kek::is_active,
     tags::replace_tags,
     user_secret::{find_row_to_change, select_in, visible},
 };
@@ -17,7 +17,7 @@ use crate::{
     auth::Scope,
     clock::Timestamp,
     crypto::{Envelope, Kek},
-    database::failed,
+    database::{Admits, failed},
     error::{Code, Error, Result},
     ids::{DataVersion, DomainId, UserSecretId},
 };
@@ -105,7 +105,7 @@ impl Store {
                 Box::pin(async move {
                     let mut row = find_row_to_change(transaction, &within, &id).await?;
                     if row.version != change.replaces.0
-                        || !is_stored(transaction, within.domain(), &change.kek).await?
+                        || !is_active(transaction, within.domain(), &change.kek).await?
                     {
                         return Err(Error::aborted("expectedVersion"));
                     }
@@ -156,7 +156,7 @@ impl Store {
     /// Removes some of the secrets of `scope`, each with an event of its own; returns how many.
     pub async fn remove_some(&self, scope: &Scope) -> Result<u64> {
         let (within, trail) = (scope.clone(), self.trail.clone());
-        self.change_many(scope, move |transaction| {
+        self.change_many(scope, Admits::Living, move |transaction| {
             Box::pin(async move {
                 let ids: Vec<String> = select_in(&within)
                     .select_only()

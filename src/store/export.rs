@@ -9,17 +9,19 @@ use sea_orm::{
 use super::{Store, UserSecret, damaged, user_secret::select_in};
 use crate::{
     auth::Scope,
-    database::failed,
+    database::{Admits, failed},
     error::Result,
     ids::{DomainId, UserSecretId},
 };
 
 impl Store {
-    /// Writes down that all metadata of `scope` is about to be read.
-    pub async fn announce_export(&self, scope: &Scope) -> Result<()> {
+    /// Writes down that all of `scope` is about to be read.
+    pub async fn announce(&self, scope: &Scope) -> Result<()> {
         let event = self.trail.stamp(scope.event(), "granted");
-        self.change_many(scope, |_| Box::pin(async move { Ok(((), event.into_iter().collect())) }))
-            .await
+        self.change_many(scope, Admits::Living, |_| {
+            Box::pin(async move { Ok(((), event.into_iter().collect())) })
+        })
+        .await
     }
 
     /// Up to `limit` secrets of `scope` behind `after`, in the order of their ids, which the primary key has.

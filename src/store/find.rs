@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     auth::Scope,
-    database::{Engine, failed_raw},
+    database::{Engine, failed_raw, is_shut, shut_error},
     error::{Error, Result},
     ids::{DomainId, UserId, UserSecretId},
 };
@@ -19,6 +19,9 @@ impl Store {
     /// The metadata of secret `id`.
     pub async fn find(&self, scope: &Scope, id: &UserSecretId) -> Result<UserSecret> {
         if let Engine::Sqlite { read, .. } = self.database.engine() {
+            if is_shut(read, scope.domain()).await? {
+                return Err(shut_error());
+            }
             return find_row(read, scope, id).await?.try_into();
         }
         let job = Wanted {
@@ -26,7 +29,28 @@ impl Store {
             owner: scope.owner().cloned(),
             id: id.clone(),
         };
-        self.finds.ask(job).await?.ok_or_else(Error::not_found)?.try_into()
+        self.finds.ask(job).await?.open()?.try_into()
+    }
+}
+
+/// What one of a batch asked for.
+pub(super) enum Found<T> {
+    /// It is there.
+    Row(T),
+    /// It is not.
+    Nothing,
+    /// Its domain was shredded.
+    Shut,
+}
+
+impl<T> Found<T> {
+    /// The row, or why there is none.
+    pub(super) fn open(self) -> Result<T> {
+        match self {
+            Self::Row(row) => Ok(row),
+            Self::Nothing => Err(Error::not_found()),
+            Self::Shut => Err(shut_error()),
+        }
     }
 }
 
@@ -42,13 +66,13 @@ pub(super) struct Wanted {
 
 impl Work for Find {
     type Job = Wanted;
-    type Answer = Option<user_secret::Model>;
+    type Answer = Found<user_secret::Model>;
 
     async fn run(
         &self,
         lane: &mut Lane,
         jobs: &[Wanted],
-    ) -> Result<Vec<Option<user_secret::Model>>> {
+    ) -> Result<Vec<Found<user_secret::Model>>> {
         let domains: Vec<&str> = jobs.iter().map(|job| job.domain.as_str()).collect();
         let owners: Vec<Option<&str>> =
             jobs.iter().map(|job| job.owner.as_ref().map(UserId::as_str)).collect();
@@ -58,13 +82,16 @@ impl Work for Find {
             .bind(owners)
             .bind(ids);
         let rows = lane.rows(call).await?;
-        let mut answers: Vec<Option<user_secret::Model>> = jobs.iter().map(|_| None).collect();
+        let mut answers: Vec<_> = jobs.iter().map(|_| Found::Nothing).collect();
         for row in rows {
             let place = place(&row)?;
             let (Some(job), Some(answer)) = (jobs.get(place), answers.get_mut(place)) else {
                 return Err(Error::internal("a row for nobody"));
             };
-            *answer = Some(model(&row, job).map_err(failed_raw)?);
+            *answer = match row.try_get("shut").map_err(failed_raw)? {
+                true => Found::Shut,
+                false => Found::Row(model(&row, job).map_err(failed_raw)?),
+            };
         }
         Ok(answers)
     }

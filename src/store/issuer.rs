@@ -186,7 +186,7 @@ impl Store {
 /// Writes down that every replica must forget what it remembers of `domain`.
 ///
 /// First in its transaction, so that changes of one domain wait for each other and their limits hold.
-async fn note_change(
+pub(super) async fn note_change(
     transaction: &DatabaseTransaction,
     domain: &DomainId,
     clock: &'static str,

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::{Store, UserSecret, tagged, user_secret::select_in};
 use crate::{
     auth::Scope,
-    database::{Planning, failed},
+    database::{Admits, Planning, failed},
     error::{Error, Result},
     query::{self, Context, Cursor, Field, Fingerprint, ListQuery, Tagged, Window},
 };
@@ -48,7 +48,7 @@ impl Store {
             (Some(_), false) => Planning::SearchAlong,
         };
         let (within, context) = (scope.clone(), self.context());
-        self.read(scope, planning, move |snapshot| {
+        self.read(scope, Admits::Living, planning, move |snapshot| {
             Box::pin(async move { read_page(snapshot, &within, &query, tagged, context).await })
         })
         .await

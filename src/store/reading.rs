@@ -13,7 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::Store;
 use crate::{
     auth::Scope,
-    database::{Planning, or_too_long},
+    database::{Admits, Planning, or_too_long},
     error::{Error, Result},
     ids::DomainId,
 };
@@ -94,6 +94,7 @@ impl Store {
     pub(super) async fn read<T: Send + 'static>(
         &self,
         scope: &Scope,
+        admits: Admits,
         planning: Planning,
         work: impl for<'t> FnOnce(&'t DatabaseTransaction) -> BoxFuture<'t, Result<T>> + Send + 'static,
     ) -> Result<T> {
@@ -101,7 +102,7 @@ impl Store {
         let (database, domain) = (self.database.clone(), scope.domain().clone());
         // On a task of its own: where the caller goes away, the statement goes on, and so does the turn.
         let read = self.database.tasks().spawn(async move {
-            let snapshot = database.begin_planned(&domain, planning).await?;
+            let snapshot = database.begin(&domain, admits, planning).await?;
             let outcome = work(&snapshot).await.map_err(or_too_long);
             drop((snapshot, turn));
             outcome

@@ -15,7 +15,7 @@ use super::{
     Store,
     batch::{Lane, Work},
     damaged,
-    find::place,
+    find::{Found, place},
     user_secret::select_in,
 };
 use crate::{
@@ -23,9 +23,9 @@ use crate::{
     auth::Scope,
     clock::Timestamp,
     crypto::{Envelope, Kek},
-    database::{Engine, failed, failed_raw},
+    database::{Engine, failed, failed_raw, is_shut},
     error::{Error, Result},
-    ids::{DataVersion, KekVersion, UserId, UserSecretId},
+    ids::{DataVersion, KekVersion, RootVersion, UserId, UserSecretId},
 };
 
 /// A version of a secret's data, with all that is needed to open it.
@@ -53,6 +53,7 @@ pub(super) struct SealedRow {
     document: Vec<u8>,
     blob: Vec<u8>,
     binding: Vec<u8>,
+    root_version: i32,
 }
 
 impl Store {
@@ -91,7 +92,7 @@ impl Store {
     ) -> Result<Sealed> {
         let job = Wanted { scope: scope.clone(), id: id.clone(), version, event };
         // A damaged row is its own request's affair, not that of those who shared the statement.
-        self.reveals.ask(job).await?.ok_or_else(Error::not_found)?.try_into()
+        self.reveals.ask(job).await?.open()?.try_into()
     }
 }
 
@@ -111,24 +112,22 @@ pub(super) struct Wanted {
 
 impl Work for Reveal {
     type Job = Wanted;
-    type Answer = Option<SealedRow>;
+    type Answer = Found<SealedRow>;
 
-    async fn run(&self, lane: &mut Lane, jobs: &[Wanted]) -> Result<Vec<Option<SealedRow>>> {
+    async fn run(&self, lane: &mut Lane, jobs: &[Wanted]) -> Result<Vec<Found<SealedRow>>> {
         let rows = match lane.database.engine() {
             Engine::Sqlite { .. } => one_transaction(lane, jobs).await,
             Engine::Postgres(_) => one_statement(lane, jobs).await,
         };
         // Without an answer the events may be there or not.
         let rows = rows.inspect_err(|_| self.trail.doubt())?;
-        self.trail.committed(jobs.iter().zip(&rows).filter_map(|(job, row)| {
-            let (granted, missing) = job.event.as_ref()?;
-            Some(if row.is_some() { granted } else { missing })
-        }));
+        self.trail
+            .committed(jobs.iter().zip(&rows).filter_map(|(job, row)| row.of(job.event.as_ref()?)));
         Ok(rows)
     }
 }
 
-async fn one_statement(lane: &mut Lane, jobs: &[Wanted]) -> Result<Vec<Option<SealedRow>>> {
+async fn one_statement(lane: &mut Lane, jobs: &[Wanted]) -> Result<Vec<Found<SealedRow>>> {
     let domains: Vec<&str> = jobs.iter().map(|job| job.scope.domain().as_str()).collect();
     let owners: Vec<Option<&str>> =
         jobs.iter().map(|job| job.scope.owner().map(UserId::as_str)).collect();
@@ -149,16 +148,19 @@ async fn one_statement(lane: &mut Lane, jobs: &[Wanted]) -> Result<Vec<Option<Se
     .bind(ids)
     .bind(versions);
     let found = lane.rows(events.bind(call).bind(missing)).await?;
-    let mut rows: Vec<Option<SealedRow>> = jobs.iter().map(|_| None).collect();
+    let mut rows: Vec<Found<SealedRow>> = jobs.iter().map(|_| Found::Nothing).collect();
     for row in found {
         let row_of =
             rows.get_mut(place(&row)?).ok_or_else(|| Error::internal("a row for nobody"))?;
-        *row_of = Some(SealedRow::read(&row).map_err(failed_raw)?);
+        *row_of = match row.try_get("shut").map_err(failed_raw)? {
+            true => Found::Shut,
+            false => Found::Row(SealedRow::read(&row).map_err(failed_raw)?),
+        };
     }
     Ok(rows)
 }
 
-async fn one_transaction(lane: &Lane, jobs: &[Wanted]) -> Result<Vec<Option<SealedRow>>> {
+async fn one_transaction(lane: &Lane, jobs: &[Wanted]) -> Result<Vec<Found<SealedRow>>> {
     let mut rows = Vec::with_capacity(jobs.len());
     if jobs.iter().all(|job| job.event.is_none()) {
         for job in jobs {
@@ -170,8 +172,7 @@ async fn one_transaction(lane: &Lane, jobs: &[Wanted]) -> Result<Vec<Option<Seal
     let mut events = Vec::new();
     for job in jobs {
         let row = select(&transaction, job).await?;
-        if let Some((granted, missing)) = &job.event {
-            let event = if row.is_some() { granted } else { missing };
+        if let Some(event) = job.event.as_ref().and_then(|events| row.of(events)) {
             events.push(event.row().clone().into_active_model());
         }
         rows.push(row);
@@ -186,11 +187,14 @@ async fn one_transaction(lane: &Lane, jobs: &[Wanted]) -> Result<Vec<Option<Seal
     Ok(rows)
 }
 
-async fn select(connection: &impl ConnectionTrait, job: &Wanted) -> Result<Option<SealedRow>> {
+async fn select(connection: &impl ConnectionTrait, job: &Wanted) -> Result<Found<SealedRow>> {
     let current = Expr::col((user_secret::Entity, user_secret::Column::Version));
     let wanted = job.version.map_or(current, |version| Expr::value(version.0));
     let stored = Expr::col((user_secret_version::Entity, user_secret_version::Column::Version));
-    select_in(&job.scope)
+    if is_shut(connection, job.scope.domain()).await? {
+        return Ok(Found::Shut);
+    }
+    let row = select_in(&job.scope)
         .filter(user_secret::Column::UserSecretId.eq(job.id.as_str()))
         .filter(stored.eq(wanted))
         .join_rev(JoinType::InnerJoin, user_secret_version::Relation::UserSecret.def())
@@ -203,11 +207,23 @@ async fn select(connection: &impl ConnectionTrait, job: &Wanted) -> Result<Optio
             user_secret_version::Column::Dek,
             user_secret_version::Column::Document,
         ])
-        .columns([kek::Column::Blob, kek::Column::Binding])
+        .columns([kek::Column::Blob, kek::Column::Binding, kek::Column::RootVersion])
         .into_model::<SealedRow>()
         .one(connection)
         .await
-        .map_err(failed)
+        .map_err(failed)?;
+    Ok(row.map_or(Found::Nothing, Found::Row))
+}
+
+impl<T> Found<T> {
+    /// Which of the two events it is: that it was found, or that it was not. A refusal is recorded as such.
+    const fn of<'e>(&self, (granted, missing): &'e (Stamped, Stamped)) -> Option<&'e Stamped> {
+        match self {
+            Self::Row(_) => Some(granted),
+            Self::Nothing => Some(missing),
+            Self::Shut => None,
+        }
+    }
 }
 
 impl SealedRow {
@@ -221,6 +237,7 @@ impl SealedRow {
             document: row.try_get("document")?,
             blob: row.try_get("blob")?,
             binding: row.try_get("binding")?,
+            root_version: row.try_get("root_version")?,
         })
     }
 }
@@ -234,7 +251,12 @@ impl TryFrom<SealedRow> for Sealed {
             version: DataVersion(row.version),
             expires_at: row.expires_at.map(Timestamp::from_micros),
             envelope: Envelope::parse(row.kek_version, &row.dek, row.document)?,
-            kek: Kek { version: KekVersion(row.kek_version), blob: row.blob, binding: row.binding },
+            kek: Kek {
+                version: KekVersion(row.kek_version),
+                root: RootVersion(row.root_version),
+                blob: row.blob,
+                binding: row.binding,
+            },
         })
     }
 }

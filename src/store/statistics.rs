@@ -16,7 +16,7 @@ use super::{Store, damaged, user_secret::select_in};
 use crate::{
     auth::Scope,
     clock::Timestamp,
-    database::{Planning, failed},
+    database::{Admits, Planning, failed},
     error::{Error, Result},
     query::{self, Dialect, Field, FieldKind},
     statistics::{Column, Datum, Meter, Object, Outcome, Source, Statistics},
@@ -41,7 +41,7 @@ impl Store {
         let source = statistics.source();
         let found = select_in(scope).filter(query::condition(&statistics.search, None, context));
         let rows = select(found, &source, context.dialect);
-        self.read(scope, Planning::Search, move |snapshot| {
+        self.read(scope, Admits::Living, Planning::Search, move |snapshot| {
             Box::pin(async move {
                 let statement = rows.build(ConnectionTrait::get_database_backend(snapshot));
                 let (rows, outcome) = calculate(statistics)?;

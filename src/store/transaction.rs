@@ -8,7 +8,7 @@ use super::Store;
 use crate::{
     audit::{Event, Stamped},
     auth::Scope,
-    database::failed,
+    database::{Admits, failed},
     error::{Code, Error, Result},
 };
 
@@ -28,7 +28,7 @@ impl Store {
         work: impl for<'t> FnOnce(&'t DatabaseTransaction) -> BoxFuture<'t, Result<T>> + Send + 'static,
     ) -> Result<T> {
         let event = self.trail.stamp(event, "ok");
-        self.change_many(scope, |transaction| {
+        self.change_many(scope, Admits::Living, |transaction| {
             Box::pin(async move {
                 let value = work(transaction).await?;
                 Ok((value, event.into_iter().collect()))
@@ -41,6 +41,7 @@ impl Store {
     pub(super) async fn change_many<T: Send + 'static>(
         &self,
         scope: &Scope,
+        admits: Admits,
         work: impl for<'t> FnOnce(&'t DatabaseTransaction) -> BoxFuture<'t, Result<(T, Vec<Stamped>)>>
         + Send
         + 'static,
@@ -49,7 +50,7 @@ impl Store {
             (self.database.clone(), scope.domain().clone(), self.trail.clone());
         let task = self.database.tasks().spawn(async move {
             let outcome = database
-                .write(&domain, |transaction| {
+                .write(&domain, admits, |transaction| {
                     Box::pin(async move {
                         let (value, events) = work(transaction).await?;
                         for some in events.chunks(EVENTS_AT_ONCE) {

@@ -1,194 +1,21 @@
 //! The birth of the keys: the root with a copy for recovery, and the key that signs.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::{Command, Output},
-    time::Duration,
-};
+pub mod kit;
+mod visitor;
+
+use std::{fs, process::Command};
 
 use aws_lc_rs::{
-    digest::{SHA256, digest},
     encoding::AsDer as _,
     rsa::{KeySize, OAEP_SHA1_MGF1SHA1, OaepPrivateDecryptingKey, PrivateDecryptingKey},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use cryptoki::{
-    context::{CInitializeArgs, CInitializeFlags, Pkcs11},
-    error::{Error, RvError},
-    object::{Attribute, AttributeType},
-    session::{Session, UserType},
-    types::AuthPin,
+use usersecret::hsm::SigningKey;
+
+use self::{
+    kit::{PIN, Token},
+    visitor::MESSAGE,
 };
-use usersecret::hsm::{Hsm, Isolation, Profile, Settings, SigningKey};
-
-use crate::support::module;
-
-const PIN: &str = "1234";
-const LABEL: &str = "usersecret";
-const MESSAGE: &[u8] = b"what was signed";
-
-/// A token of its own, and the program that works on it.
-struct Token(tempfile::TempDir);
-
-impl Token {
-    fn new() -> Self {
-        let token = Self(tempfile::tempdir().unwrap());
-        fs::create_dir(token.path("tokens")).unwrap();
-        let tokens = format!("directories.tokendir = {}\n", token.path("tokens"));
-        fs::write(token.path("softhsm2.conf"), tokens).unwrap();
-        fs::write(token.path("pin"), format!("{PIN}\n")).unwrap();
-        let config = format!(
-            "[hsm]\npin_file = {:?}\nenv = {{ SOFTHSM2_CONF = {:?} }}\n",
-            token.path("pin"),
-            token.path("softhsm2.conf")
-        );
-        fs::write(token.path("config.toml"), config).unwrap();
-        let made = Command::new("softhsm2-util")
-            .args(["--init-token", "--free", "--label", LABEL, "--pin", PIN, "--so-pin", "5678"])
-            .env("SOFTHSM2_CONF", token.path("softhsm2.conf"))
-            .output()
-            .unwrap();
-        assert!(made.status.success());
-        token
-    }
-
-    fn path(&self, name: &str) -> String {
-        self.0.path().join(name).display().to_string()
-    }
-
-    fn run(&self, verbs: [&str; 2], more: &[&str]) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_usersecret"))
-            .args(verbs)
-            .args(["--config", &self.path("config.toml")])
-            .args(more)
-            .output()
-            .unwrap()
-    }
-
-    fn good(&self, verbs: [&str; 2], more: &[&str]) -> String {
-        let output = self.run(verbs, more);
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap()
-    }
-
-    /// What is said of the failure.
-    fn bad(&self, verbs: [&str; 2], more: &[&str]) -> String {
-        let output = self.run(verbs, more);
-        assert!(!output.status.success());
-        String::from_utf8([output.stdout, output.stderr].concat()).unwrap()
-    }
-
-    /// Runs [`visitor`] on this token: SoftHSM is told of its token once in a process.
-    fn visit(&self, task: &str) {
-        let done = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "birth::visitor", "--ignored"])
-            .env("SOFTHSM2_CONF", self.path("softhsm2.conf"))
-            .env(TASK, task)
-            .env(DIR, self.0.path())
-            .output()
-            .unwrap();
-        let said = String::from_utf8_lossy(&done.stdout);
-        assert!(done.status.success() && said.contains("1 passed"), "{task}: {said}");
-    }
-}
-
-const TASK: &str = "BIRTH_TASK";
-const DIR: &str = "BIRTH_DIR";
-
-/// Runs in a process of its own, which [`Token::visit`] starts.
-#[test]
-#[ignore = "a part of other tests"]
-fn visitor() {
-    let Some(task) = std::env::var_os(TASK) else { return };
-    let dir = PathBuf::from(std::env::var_os(DIR).unwrap());
-    match task.to_str().unwrap() {
-        "sign" => sign(&dir),
-        "look" => look(&session()),
-        "forget" => forget(&session(), &["usersecret-signing"]),
-        "forget-all" => forget(&session(), &["usersecret-signing", "usersecret-root"]),
-        "forget-private" => forget_private(&session()),
-        other => panic!("{other}"),
-    }
-}
-
-fn session() -> Session {
-    let pkcs11 = Pkcs11::new(module()).unwrap();
-    pkcs11.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)).unwrap();
-    let slot = pkcs11.get_slots_with_initialized_token().unwrap()[0];
-    let session = pkcs11.open_rw_session(slot).unwrap();
-    session.login(UserType::User, Some(&AuthPin::new(PIN.into()))).unwrap();
-    session
-}
-
-fn forget(session: &Session, labels: &[&str]) {
-    for label in labels {
-        let found = session.find_objects(&[Attribute::Label((*label).into())]).unwrap();
-        assert!(!found.is_empty());
-        for object in found {
-            session.destroy_object(object).unwrap();
-        }
-    }
-}
-
-fn forget_private(session: &Session) {
-    let private = [Attribute::Private(true), Attribute::Label("usersecret-signing".into())];
-    let [private] = session.find_objects(&private).unwrap()[..] else { panic!() };
-    session.destroy_object(private).unwrap();
-}
-
-/// What a stranger's tool sees of the private key.
-fn look(session: &Session) {
-    let private = [Attribute::Private(true), Attribute::Label("usersecret-signing".into())];
-    let [private] = session.find_objects(&private).unwrap()[..] else { panic!() };
-    let wanted = [
-        Attribute::Token(true),
-        Attribute::Sensitive(true),
-        Attribute::AlwaysSensitive(true),
-        Attribute::Extractable(false),
-        Attribute::NeverExtractable(true),
-        Attribute::Local(true),
-        Attribute::Sign(true),
-        Attribute::SignRecover(false),
-        Attribute::Decrypt(false),
-        Attribute::Unwrap(false),
-        Attribute::Derive(false),
-        Attribute::Id(vec![0, 0, 0, 1]),
-    ];
-    let asked: Vec<AttributeType> = wanted.iter().map(Attribute::attribute_type).collect();
-    let answered = session.get_attributes(private, &asked).unwrap();
-    for attribute in &wanted {
-        assert!(answered.contains(attribute), "{attribute:?} in {answered:?}");
-    }
-    let value = session.get_attributes(private, &[AttributeType::Value]);
-    assert!(
-        matches!(&value, Ok(none) if none.is_empty())
-            || matches!(&value, Err(Error::Pkcs11(RvError::AttributeSensitive, _))),
-        "{value:?}"
-    );
-}
-
-/// Signs through the engine, as the service does.
-fn sign(dir: &Path) {
-    let hsm = Hsm::start(&Settings {
-        module: module(),
-        token_label: LABEL.to_owned(),
-        init_args: String::new(),
-        pin_file: dir.join("pin"),
-        profile: Profile::SOFTHSM,
-        isolation: Isolation::Thread,
-        sessions: 0,
-        queue: 4,
-        deadline: Duration::from_secs(20),
-        kek_handles: 4,
-    })
-    .unwrap();
-    let digest = digest(&SHA256, MESSAGE).as_ref().try_into().unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    let key = hsm.signing_key().unwrap();
-    fs::write(dir.join("signature"), runtime.block_on(hsm.sign(&key, digest)).unwrap()).unwrap();
-    fs::write(dir.join("key-id"), key.id()).unwrap();
-}
 
 #[test]
 fn a_recovery_key_unwraps_the_root_and_a_second_birth_is_refused() {

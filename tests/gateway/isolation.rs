@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::support::{Answer, Client, TestApp};
 
 /// A root field and a document that exercises it on the secret `$id` of ann in acme.
-const OPERATIONS: [(&str, &str); 21] = [
+const OPERATIONS: [(&str, &str); 28] = [
     ("viewer", "{ viewer { role } }"),
     ("userSecret", "{ userSecret(userSecretId: \"$id\") { name } }"),
     ("userSecrets", "{ userSecrets(userSecretId: \"$id\") { nodes { name } } }"),
@@ -34,6 +34,22 @@ const OPERATIONS: [(&str, &str); 21] = [
     (
         "domain.userSecretStat",
         "{ domain(domainId: \"acme\") { userSecretStat(query: {distinct: \"name\"}) { results } } }",
+    ),
+    ("domain.state", "{ domain(domainId: \"acme\") { state } }"),
+    ("domain.keys", "{ domain(domainId: \"acme\") { keys { version } } }"),
+    ("domain.rewrap", "{ domain(domainId: \"acme\") { rewrap { done } } }"),
+    ("domain.shredStatement", "{ domain(domainId: \"acme\") { shredStatement { statement } } }"),
+    (
+        "rotateDomainKey",
+        "mutation { rotateDomainKey(input: {domainId: \"acme\"}) { domain { domainId } } }",
+    ),
+    (
+        "rewrapDomain",
+        "mutation { rewrapDomain(input: {domainId: \"acme\"}) { domain { domainId } } }",
+    ),
+    (
+        "shredDomain",
+        "mutation { shredDomain(input: {domainId: \"gone\", confirm: \"gone\"}) { domain { domainId } } }",
     ),
     ("domain.issuers", "{ domain(domainId: \"acme\") { issuers { iss } } }"),
     (

@@ -20,7 +20,8 @@ use usersecret::{
     config::Config,
     hsm::{self, Hsm, Isolation, Profile, Settings},
     server::{Certificates, Server},
-    transfer::{self, Import, Tally},
+    transfer::{Import, Tally},
+    upkeep,
 };
 
 pub const ISS: &str = "https://idp.test";
@@ -101,7 +102,7 @@ pub fn engine() -> Hsm {
             let _ = fs::remove_dir_all(dir.join("tokens"));
             let made = settings();
             hsm::create_token(&made, dir).unwrap();
-            hsm::create_keys(&made, None).unwrap();
+            hsm::create_keys(&made, &[]).unwrap();
             fs::write(dir.join("ready"), "").unwrap();
         }
         // A token that older tests made has none.
@@ -131,6 +132,24 @@ pub fn rsa_key() -> EncodingKey {
     let der: Pkcs8V1Der<'_> = pair.as_der().unwrap();
     let pem = pem::encode(&pem::Pem::new("PRIVATE KEY", der.as_ref()));
     EncodingKey::from_rsa_pem(pem.as_bytes()).unwrap()
+}
+
+/// What an issuer with `key` publishes.
+pub fn jwks_of(key: &EncodingKey) -> String {
+    let mut jwk = Jwk::from_encoding_key(key, Algorithm::ES256).unwrap();
+    jwk.common.key_id = Some("k1".to_owned());
+    json!({ "keys": [jwk] }).to_string()
+}
+
+pub fn claims(domain: &str, user: &str, role: &str) -> Value {
+    let exp = jsonwebtoken::get_current_timestamp() + 600;
+    json!({ "iss": ISS, "aud": "usersecret", "exp": exp, "domain_id": domain, "sub": user, "role": role })
+}
+
+pub fn sign_by(key: &EncodingKey, claims: &Value) -> String {
+    let mut header = Header::new(Algorithm::ES256);
+    header.kid = Some("k1".to_owned());
+    jsonwebtoken::encode(&header, claims, key).unwrap()
 }
 
 impl TestApp {
@@ -163,10 +182,8 @@ impl TestApp {
         more: &str,
     ) -> Self {
         let key = new_key();
-        let mut jwk = Jwk::from_encoding_key(&key, Algorithm::ES256).unwrap();
-        jwk.common.key_id = Some("k1".to_owned());
         let jwks = dir.path().join("jwks.json");
-        fs::write(&jwks, json!({ "keys": [jwk] }).to_string()).unwrap();
+        fs::write(&jwks, jwks_of(&key)).unwrap();
         let entry = |iss: &str, domains: &str, roles: &str| {
             format!(
                 "[[auth.issuers]]\niss = \"{iss}\"\njwks_file = {:?}\nalgorithms = [\"ES256\"]\n\
@@ -221,7 +238,7 @@ impl TestApp {
         let core = Core::build(&self.config, engine(), Seams::default()).await.unwrap();
         let import = Import {
             service: core.secrets.clone(),
-            run: transfer::new_run().unwrap(),
+            run: upkeep::new_run().unwrap(),
             first: 1,
             line_bytes: self.config.limits.body_bytes,
             in_flight: 64,
@@ -250,14 +267,11 @@ impl TestApp {
     }
 
     pub fn claims(&self, domain: &str, user: &str, role: &str) -> Value {
-        let exp = jsonwebtoken::get_current_timestamp() + 600;
-        json!({ "iss": ISS, "aud": "usersecret", "exp": exp, "domain_id": domain, "sub": user, "role": role })
+        claims(domain, user, role)
     }
 
     pub fn sign(&self, claims: &Value) -> String {
-        let mut header = Header::new(Algorithm::ES256);
-        header.kid = Some("k1".to_owned());
-        jsonwebtoken::encode(&header, claims, &self.key).unwrap()
+        sign_by(&self.key, claims)
     }
 
     pub fn with_token(&self, token: Option<String>) -> Client {

@@ -1,8 +1,9 @@
 //! The engine itself, as the rest of the service sees it.
 
 use aws_lc_rs::digest::{SHA256, digest};
-use usersecret::hsm::{
-    Hsm, HsmError, Isolation, Lane, Processes, SealedBlock, WrappedKek, create_keys,
+use usersecret::{
+    hsm::{Hsm, HsmError, Isolation, Lane, Processes, SealedBlock, WrappedKek, create_keys},
+    ids::RootVersion,
 };
 
 use crate::vendor::Token;
@@ -21,7 +22,7 @@ pub fn processes() -> Isolation {
 pub fn works(token: &Token, isolation: Isolation) {
     let settings = token.settings(isolation);
     if fs_has_no_keys(token) {
-        create_keys(&settings, None).unwrap();
+        create_keys(&settings, &[]).unwrap();
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let hsm = Hsm::start(&settings).unwrap();
@@ -46,8 +47,8 @@ struct Made {
 async fn uses(hsm: &Hsm) -> Made {
     let (acme, globex) = (Lane::of("acme"), Lane::of("globex"));
     hsm.probe().await.unwrap();
-    let kek = hsm.generate_kek(acme, b"acme".to_vec()).await.unwrap();
-    let other = hsm.generate_kek(globex, b"globex".to_vec()).await.unwrap();
+    let kek = hsm.generate_kek(acme, RootVersion::FIRST, b"acme".to_vec()).await.unwrap();
+    let other = hsm.generate_kek(globex, RootVersion::FIRST, b"globex".to_vec()).await.unwrap();
     assert!(kek.blob() != other.blob() && kek.binding() != other.binding());
     let (dek, wrapped) = hsm.wrap_dek(acme, kek.clone(), b"aad".to_vec()).await.unwrap();
     let (second, wrapped_second) = hsm.wrap_dek(acme, kek.clone(), b"aad".to_vec()).await.unwrap();
@@ -73,7 +74,7 @@ async fn uses(hsm: &Hsm) -> Made {
         (b"acme", other.blob(), binding),
         (b"globex", kek.blob(), binding),
     ] {
-        let kek = WrappedKek::parse(aad.to_vec(), blob, binding).unwrap();
+        let kek = WrappedKek::parse(aad.to_vec(), RootVersion::FIRST, blob, binding).unwrap();
         refused.push(hsm.unwrap_dek(acme, kek, b"aad".to_vec(), wrapped.clone()).await);
     }
     for (number, refused) in refused.into_iter().enumerate() {

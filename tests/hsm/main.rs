@@ -24,6 +24,7 @@ mod doctor;
 mod engine;
 mod fairness;
 mod issuer;
+mod keys;
 mod load;
 mod recovery;
 mod service;

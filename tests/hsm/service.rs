@@ -113,6 +113,13 @@ impl Service {
         said
     }
 
+    /// The same, without what it said on standard error.
+    pub fn prints(&self, verbs: &[&str]) -> String {
+        let done = self.command(verbs).output().unwrap();
+        assert!(done.status.success(), "{verbs:?}: {done:?}");
+        String::from_utf8(done.stdout).unwrap()
+    }
+
     /// Runs a command to its end, which must be bad, and returns what it printed.
     pub fn refuses(&self, verbs: &[&str]) -> String {
         let done = self.command(verbs).output().unwrap();
@@ -236,6 +243,18 @@ impl Service {
                 .then(|| (pid, field("VmRSS:").and_then(|kb| kb.parse().ok()).unwrap_or(0)))
         };
         fs::read_dir("/proc").unwrap().filter_map(|entry| of(entry.unwrap())).collect()
+    }
+
+    /// Begins a command beside it.
+    pub fn begin(&self, verbs: &[&str]) -> Child {
+        self.command(verbs).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+
+    /// Ends it as nobody should.
+    pub fn kill(&mut self) {
+        let mut child = self.child.take().unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
     }
 
     /// Ends it as an operator does; it must end well.

@@ -1,7 +1,7 @@
 //! The fence, by raw SQL through the service's own pool: whatever is asked, only one domain answers.
 
 use sea_orm::ConnectionTrait as _;
-use usersecret::{app::Seams, error::Error, ids::DomainId};
+use usersecret::{app::Seams, database::Admits, error::Error, ids::DomainId};
 
 use crate::{
     sql::{domain, pool, refusal, texts, value, within},
@@ -17,7 +17,7 @@ struct Case {
     verbs: &'static str,
 }
 
-const CASES: [Case; 9] = [
+const CASES: [Case; 10] = [
     Case {
         table: "audit_events",
         row: "(domain_id, event_id, at, writer, role, operation, outcome, count, digest)
@@ -54,6 +54,13 @@ const CASES: [Case; 9] = [
         row: "(domain_id, token_id, binds_systems, created_at) VALUES ('{}', 'new', false, 1)",
         column: "created_at",
         verbs: "SELECT INSERT UPDATE DELETE",
+    },
+    Case {
+        table: "rewraps",
+        row: "(domain_id, to_version, done, failed, started_at, held_until) VALUES ('{}', 1, 0, 0, 1, 0)
+            ON CONFLICT (domain_id) DO UPDATE SET done = 2",
+        column: "done",
+        verbs: "SELECT INSERT UPDATE",
     },
     Case {
         table: "user_secret_tags",
@@ -105,7 +112,8 @@ async fn two_domains() -> TestApp {
         let issuer = format!(
             "mutation {{ registerIssuer(input: {{iss: \"https://{domain}.test\", domainId: \"{domain}\",
                 jwksUrl: \"https://{domain}.test\", algorithms: [\"ES256\"], audiences: [\"a\"]}}) {{ issuer {{ iss }} }}
-             revokeToken(input: {{tokenId: \"t\", domainId: \"{domain}\"}}) {{ tokenId }} }}"
+             revokeToken(input: {{tokenId: \"t\", domainId: \"{domain}\"}}) {{ tokenId }}
+             rewrapDomain(input: {{domainId: \"{domain}\"}}) {{ domain {{ domainId }} }} }}"
         );
         let done = app.system().gql(&issuer, serde_json::json!({})).await;
         assert_eq!(done.code(), "OK", "{}", done.text);
@@ -216,7 +224,7 @@ async fn what_one_transaction_set_the_next_does_not_see() {
     }
     let acme = DomainId::parse("acme").unwrap();
     for fails in [false, true] {
-        let written = pool.write(&acme, |transaction| {
+        let written = pool.write(&acme, Admits::Living, |transaction| {
             Box::pin(async move {
                 assert_eq!(domain(transaction).await, "acme");
                 if fails { Err(Error::not_found()) } else { Ok(()) }

@@ -66,11 +66,15 @@ async fn functions_with_their_owners_rights_tell_no_metadata() {
         [
             &format!("usersecret_changed:true:{fixed}"),
             "usersecret_create:false:enable_seqscan=off",
+            &format!("usersecret_due:true:{fixed}"),
+            "usersecret_enter:false:",
             "usersecret_find:false:enable_seqscan=off",
             &format!("usersecret_home:true:{fixed}"),
+            "usersecret_is_shut:false:enable_seqscan=off",
             "usersecret_policy:false:enable_seqscan=off",
             "usersecret_record:false:enable_seqscan=off",
             "usersecret_reveal:false:enable_seqscan=off",
+            "usersecret_rewrap:false:enable_seqscan=off",
             "usersecret_tag:false:enable_seqscan=off",
             &format!("usersecret_unsealed:true:{fixed}"),
         ]

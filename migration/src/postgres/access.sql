@@ -23,9 +23,14 @@ BEGIN
     EXECUTE format('GRANT USAGE ON SCHEMA %I TO %I', current_schema(), service);
     EXECUTE format('GRANT SELECT ON seaql_migrations TO %I', service);
     EXECUTE format('GRANT SELECT, INSERT ON domains, keks, audit_events, audit_blocks TO %I', service);
+    -- Keys retire and are destroyed, domains are shredded; what was first said of either stays.
+    EXECUTE format('GRANT UPDATE (shredded_at, shred_statement, shred_signature) ON domains TO %I', service);
+    EXECUTE format('GRANT UPDATE (blob, binding, wraps, retired_at, destroyed_at) ON keks TO %I', service);
+    EXECUTE format('GRANT SELECT, INSERT, UPDATE ON rewraps TO %I', service);
+    EXECUTE format('GRANT SELECT ON root_keys TO %I', service);
     EXECUTE format('GRANT SELECT, INSERT, UPDATE ON audit_writers TO %I', service);
     EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON user_secrets TO %I', service);
-    EXECUTE format('GRANT SELECT, INSERT, DELETE ON user_secret_versions TO %I', service);
+    EXECUTE format('GRANT SELECT, INSERT, DELETE, UPDATE (kek_version, dek) ON user_secret_versions TO %I', service);
     EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON issuers TO %I', service);
     EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON revoked_tokens TO %I', service);
     EXECUTE format('GRANT SELECT, INSERT, UPDATE ON domain_changes TO %I', service);
@@ -33,10 +38,11 @@ BEGIN
     EXECUTE format('GRANT EXECUTE ON FUNCTION usersecret_unsealed(text, bigint) TO %I', service);
     EXECUTE format('GRANT EXECUTE ON FUNCTION usersecret_home(text) TO %I', service);
     EXECUTE format('GRANT EXECUTE ON FUNCTION usersecret_changed(bigint) TO %I', service);
+    EXECUTE format('GRANT EXECUTE ON FUNCTION usersecret_due(bigint) TO %I', service);
 
     FOREACH name IN ARRAY ARRAY[
         'domains', 'keks', 'user_secrets', 'user_secret_versions', 'audit_events',
-        'issuers', 'revoked_tokens', 'domain_changes', 'user_secret_tags'
+        'issuers', 'revoked_tokens', 'domain_changes', 'user_secret_tags', 'rewraps'
     ] LOOP
         IF NOT EXISTS (
             SELECT FROM pg_policies

@@ -33,6 +33,9 @@ pub(in crate::hsm) struct Report {
     /// Of a failed call.
     #[prost(uint32, tag = "7")]
     class: u32,
+    /// DEKs that were rewrapped; empty where one did not open.
+    #[prost(bytes = "vec", repeated, tag = "8")]
+    blocks: Vec<Vec<u8>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, prost::Enumeration)]
@@ -50,6 +53,7 @@ enum Kind {
     Misbehaved = 9,
     Away = 10,
     Stopped = 11,
+    Rewrapped = 12,
 }
 
 impl std::fmt::Debug for Report {
@@ -104,6 +108,13 @@ impl Report {
                 self.set_kind(Kind::Dek);
                 self.dek = dek.expose().to_vec();
             }
+            Answer::Rewrapped(blocks) => {
+                self.set_kind(Kind::Rewrapped);
+                let bytes = |block: Option<SealedBlock>| {
+                    block.map_or_else(Vec::new, |block| block.as_bytes().to_vec())
+                };
+                self.blocks = blocks.into_iter().map(bytes).collect();
+            }
             Answer::Signature(signature) => {
                 self.set_kind(Kind::Bytes);
                 self.bytes = signature;
@@ -143,6 +154,13 @@ impl Report {
                 SealedBlock::parse(&self.bytes).ok_or_else(foreign)?,
             ),
             Kind::Dek => Answer::Dek(dek(&self.dek)?),
+            Kind::Rewrapped => {
+                let block = |bytes: &Vec<u8>| match bytes.as_slice() {
+                    [] => Ok(None),
+                    bytes => SealedBlock::parse(bytes).map(Some).ok_or_else(foreign),
+                };
+                Answer::Rewrapped(self.blocks.iter().map(block).collect::<Result<_, _>>()?)
+            }
             Kind::Bytes => Answer::Signature(std::mem::take(&mut self.bytes)),
             Kind::Tampered => return Err(HsmError::Tampered(text.into())),
             Kind::PinIncorrect => return Err(HsmError::PinIncorrect),

@@ -13,7 +13,7 @@ use crate::{
     database::failed,
     error::Result,
     ids::DataVersion,
-    store::{batch::Lane, change::version_row, domain::is_stored, tags::insert_tags},
+    store::{batch::Lane, change::version_row, kek::is_active, tags::insert_tags},
 };
 
 /// Stores `jobs` in one transaction.
@@ -23,7 +23,7 @@ pub(super) async fn one_transaction(lane: &Lane, jobs: &[Newcomer]) -> Result<Ve
     for job in jobs {
         let kek = (&job.domain, &job.kek);
         if let Entry::Vacant(unknown) = keks.entry(kek) {
-            unknown.insert(is_stored(&transaction, &job.domain, &job.kek).await?);
+            unknown.insert(is_active(&transaction, &job.domain, &job.kek).await?);
         }
     }
     let is_fresh = |job: &Newcomer| keks.get(&(&job.domain, &job.kek)).is_some_and(|held| *held);

@@ -1,0 +1,166 @@
+//! Moving what is sealed under older KEKs to the active one: online, bit by bit, and again from where it was left.
+
+use std::time::{Duration, Instant};
+
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+
+use super::KeyService;
+use crate::{
+    auth::{Caller, Scope, Target, Verb},
+    crypto::{Aad, Kek, Keyring, SealedBlock, WrappedDek},
+    error::{Error, Result},
+    ids::{DataVersion, DomainId, UserId, UserSecretId},
+    store::{Moved, Passed, Rewrap, StoredDek},
+};
+
+/// HSM jobs of one batch that wait at the same time.
+const JOBS: usize = 4;
+
+/// Hears how far a rewrap is.
+pub type Told<'t> = dyn Fn(&Rewrap) + Sync + 't;
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Run {
+    /// Everything that opens is under the active KEK; the others are destroyed.
+    Finished,
+    /// There was nothing to do, or somebody else is at it.
+    Elsewhere,
+}
+
+impl KeyService {
+    /// Asks that what is sealed under older KEKs of the domain is moved to the active one; some replica does it.
+    pub async fn ask_rewrap(&self, caller: &Caller, domain: Option<DomainId>) -> Result<DomainId> {
+        let target = Target::Domain { domain, owner: None };
+        self.gate
+            .run(caller, Verb::Rewrap, target, async |scope| {
+                self.store.ask_rewrap(scope).await?;
+                self.asked.notify_one();
+                Ok(scope.domain().clone())
+            })
+            .await
+    }
+
+    /// Moves what is to be moved in the caller's domain, as `holder`, at most `pace` DEKs a second, and tells how far it is.
+    ///
+    /// It may be dropped at any moment: each batch is a transaction. Who comes next goes on with what is left.
+    pub async fn run_rewrap(
+        &self,
+        caller: &Caller,
+        holder: &str,
+        pace: Option<u32>,
+        told: &Told<'_>,
+    ) -> Result<Run> {
+        let target = Target::Domain { domain: None, owner: None };
+        self.gate
+            .run(caller, Verb::Rewrap, target, async |scope| {
+                if !self.store.take_rewrap(scope, holder).await? {
+                    return Ok(Run::Elsewhere);
+                }
+                self.store.count_rewrap(scope).await?;
+                loop {
+                    let Some(failures) = self.walk(scope, holder, pace, told).await? else {
+                        return Ok(Run::Elsewhere);
+                    };
+                    if self.store.finish_rewrap(scope, failures).await? {
+                        self.tell(scope, told).await?;
+                        return Ok(Run::Finished);
+                    }
+                }
+            })
+            .await
+    }
+
+    /// How far the rewrap of the caller's domain is.
+    pub async fn rewrap(&self, caller: &Caller) -> Result<Option<Rewrap>> {
+        let target = Target::Domain { domain: None, owner: None };
+        let look = async |scope: &Scope| self.store.rewrap(scope).await;
+        self.gate.run(caller, Verb::ListKeys, target, look).await
+    }
+
+    async fn tell(&self, scope: &Scope, told: &Told<'_>) -> Result<()> {
+        if let Some(rewrap) = self.store.rewrap(scope).await? {
+            told(&rewrap);
+        }
+        Ok(())
+    }
+
+    /// Moves all that there is once; returns how many did not open, or nothing when somebody else has taken over.
+    async fn walk(
+        &self,
+        scope: &Scope,
+        holder: &str,
+        pace: Option<u32>,
+        told: &Told<'_>,
+    ) -> Result<Option<u64>> {
+        let (mut passed, mut failures) = (Passed::default(), 0);
+        while let Some(batch) = self.store.next_batch(scope, &passed).await? {
+            let begun = Instant::now();
+            let count = i64::try_from(batch.deks.len()).map_err(Error::internal)?;
+            let to = self.active(scope, count).await?;
+            if to.version != batch.newest {
+                // Another replica has made the domain another key, or this one just now.
+                if to.version < batch.newest {
+                    self.store.forget_kek(scope.domain());
+                }
+                continue;
+            }
+            let deks = self.rewrap_batch(scope, &batch.from, &to, &batch.deks).await?;
+            match self.store.store_batch(scope, holder, &batch, &to, &deks).await? {
+                Moved::Stored => {}
+                Moved::Stale => {
+                    self.store.forget_kek(scope.domain());
+                    continue;
+                }
+                Moved::Lost => return Ok(None),
+            }
+            failures += u64::try_from(deks.iter().filter(|dek| dek.is_none()).count())
+                .map_err(Error::internal)?;
+            passed = batch.end();
+            self.tell(scope, told).await?;
+            if let Some(pace) = pace {
+                let due = Duration::from_secs_f64(
+                    f64::from(u32::try_from(count).unwrap_or(u32::MAX)) / f64::from(pace.max(1)),
+                );
+                tokio::time::sleep(due.saturating_sub(begun.elapsed())).await;
+            }
+        }
+        Ok(Some(failures))
+    }
+
+    /// `deks` under `to`, each in its place; none where one does not open.
+    async fn rewrap_batch(
+        &self,
+        scope: &Scope,
+        from: &Kek,
+        to: &Kek,
+        deks: &[StoredDek],
+    ) -> Result<Vec<Option<SealedBlock>>> {
+        let some = deks.chunks(Keyring::REWRAPPED);
+        let jobs: Vec<_> = some.map(|some| self.rewrap_some(scope, from, to, some)).collect();
+        let jobs: Vec<Vec<_>> = stream::iter(jobs).buffered(JOBS).try_collect().await?;
+        Ok(jobs.into_iter().flatten().collect())
+    }
+
+    async fn rewrap_some(
+        &self,
+        scope: &Scope,
+        from: &Kek,
+        to: &Kek,
+        deks: &[StoredDek],
+    ) -> Result<Vec<Option<SealedBlock>>> {
+        let parsed: Vec<Option<WrappedDek>> = deks.iter().map(|dek| parse(scope, dek)).collect();
+        let sound: Vec<&WrappedDek> = parsed.iter().flatten().collect();
+        let mut rewrapped = self.keyring.rewrap(scope, from, to, &sound).await?.into_iter();
+        let mut next = |dek: &Option<WrappedDek>| dek.as_ref().and_then(|_| rewrapped.next()?);
+        Ok(parsed.iter().map(&mut next).collect())
+    }
+}
+
+/// A DEK with what it must be bound to; none when its row was changed so that it is none.
+fn parse(scope: &Scope, dek: &StoredDek) -> Option<WrappedDek> {
+    let id = UserSecretId::parse(&dek.user_secret_id)?;
+    let owner = UserId::parse(&dek.user_id)?;
+    let aad = Aad::for_record(scope, &owner, &id, DataVersion(dek.version)).ok()?;
+    Some(WrappedDek { aad, wrapped: SealedBlock::parse(&dek.dek)? })
+}

@@ -1,0 +1,74 @@
+//! Putting another root in the place of the one that wraps every domain's KEKs: for commands, as the owner of the tables.
+
+use std::sync::Arc;
+
+use sea_orm::DatabaseConnection;
+
+use super::KeyService;
+use crate::{
+    error::{Code, Result},
+    ids::{DomainId, KekVersion, RootVersion},
+    store::PassedKek,
+};
+
+/// What came of a rotation of the root.
+#[derive(Debug, Default)]
+pub struct RootRotation {
+    /// KEKs that are under the new root now.
+    pub rewrapped: u64,
+    /// KEKs that do not open under the old one, and were left.
+    pub broken: Vec<(DomainId, KekVersion)>,
+}
+
+impl KeyService {
+    /// How many KEKs are under older roots than `to`.
+    pub async fn count_keks(&self, owner: &DatabaseConnection, to: RootVersion) -> Result<u64> {
+        self.store.count_keks_before(owner, to).await
+    }
+
+    /// Wraps every KEK of every domain under the root `to`, which the token has, and new ones from now on. Running replicas
+    /// find it by themselves. It may be stopped at any moment, and begun again.
+    pub async fn rotate_root(
+        &self,
+        owner: &DatabaseConnection,
+        run: &Arc<str>,
+        to: RootVersion,
+        told: &(dyn Fn(u64) + Sync),
+    ) -> Result<RootRotation> {
+        self.store.begin_root(owner, run, to).await?;
+        let (mut rotation, mut passed) = (RootRotation::default(), PassedKek::default());
+        loop {
+            let keks = self.store.keks_before(owner, to, &passed).await?;
+            let Some((domain, kek)) = keks.last() else { return Ok(rotation) };
+            passed = PassedKek::behind(domain, kek);
+            let mut rewrapped = Vec::with_capacity(keks.len());
+            for (domain, was) in keks {
+                match self.keyring.rewrap_kek(&domain, &was, to).await {
+                    Ok(now) => rewrapped.push((domain, was, now)),
+                    Err(error) if error.code() == Code::Internal => {
+                        rotation.broken.push((domain, was.version));
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+            self.store.replace_keks(owner, &rewrapped).await?;
+            rotation.rewrapped += u64::try_from(rewrapped.len()).unwrap_or(u64::MAX);
+            told(rotation.rewrapped);
+        }
+    }
+
+    /// The version of the root under which new KEKs are wrapped.
+    pub async fn active_root(&self) -> Result<RootVersion> {
+        self.store.active_root().await
+    }
+
+    /// Says that the root of `version` is destroyed, which is then to be done on the token; the error is why it must not be.
+    pub async fn end_root(
+        &self,
+        owner: &DatabaseConnection,
+        run: &Arc<str>,
+        version: RootVersion,
+    ) -> Result<()> {
+        self.store.end_root(owner, run, version).await
+    }
+}

@@ -1,0 +1,321 @@
+//! The KEKs of a domain: which is active, how many wraps are left to it, and what others were.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicI64, Ordering},
+};
+
+use ::entity::{domain, kek, root_key};
+use sea_orm::{
+    ActiveModelTrait as _,
+    ActiveValue::Set,
+    ColumnTrait as _, ConnectionTrait, DatabaseTransaction, EntityTrait as _, ExprTrait as _,
+    QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    sea_query::{Expr, LockType, OnConflict},
+};
+
+use tokio::sync::OwnedMutexGuard;
+
+use super::{Store, rewrap};
+use crate::{
+    audit::Event,
+    auth::Scope,
+    clock::Timestamp,
+    crypto::Kek,
+    database::{Admits, Planning, failed, shut_error},
+    error::{Error, Result},
+    ids::{DomainId, KekVersion, RootVersion},
+};
+
+/// How many wraps a replica takes from a KEK's budget at a time: writing each down would cost a commit.
+const RESERVED: i64 = 65_536;
+
+/// The KEK that new data is sealed under, and what a replica may still wrap with it.
+pub(super) struct Active {
+    kek: Kek,
+    left: AtomicI64,
+}
+
+/// What is said of a version of a domain's KEK.
+#[derive(Debug, Clone)]
+pub struct KekInfo {
+    /// The version.
+    pub version: KekVersion,
+    /// The version of the root that wraps it.
+    pub root: RootVersion,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When another version took its place.
+    pub retired_at: Option<Timestamp>,
+    /// When it was destroyed.
+    pub destroyed_at: Option<Timestamp>,
+    /// How many wraps replicas have taken from its budget.
+    pub wraps: i64,
+}
+
+/// What a domain has to wrap with.
+pub enum Reserved {
+    /// Its active KEK; some wraps of its budget are the replica's now.
+    Kek(Kek),
+    /// Nothing with a budget left: the next version is to be made.
+    Next(KekVersion),
+}
+
+impl Active {
+    fn take(&self, count: i64) -> Option<Kek> {
+        let taken = self.left.fetch_sub(count, Ordering::Relaxed) >= count;
+        taken.then(|| self.kek.clone())
+    }
+}
+
+impl Store {
+    /// The KEK that new data of the domain is sealed under, for `count` wraps, if it is at hand and they are left.
+    pub fn kek_at_hand(&self, domain: &DomainId, count: i64) -> Option<Kek> {
+        self.keks.get(domain).and_then(|active| active.take(count))
+    }
+
+    /// Waits for the turn to look for a domain's KEK, and to make it: of many who ask at once one does.
+    pub async fn kek_turn(&self, domain: &DomainId) -> OwnedMutexGuard<()> {
+        self.kek_turns.get_with_by_ref(domain, Arc::default).lock_owned().await
+    }
+
+    /// Drops what is remembered of the domain's KEK.
+    pub fn forget_kek(&self, domain: &DomainId) {
+        self.keks.invalidate(domain);
+    }
+
+    /// [`RESERVED`] wraps of `kek` are this replica's.
+    fn hold(&self, domain: &DomainId, kek: Kek) {
+        let active = Active { kek, left: AtomicI64::new(RESERVED) };
+        self.keks.insert(domain.clone(), Arc::new(active));
+    }
+
+    /// Takes wraps from the budget of the domain's active KEK, which is at hand then.
+    ///
+    /// Where there is none yet, and where `most` wraps are used up, the next version is to be made.
+    pub async fn reserve_wraps(&self, scope: &Scope, most: i64) -> Result<Reserved> {
+        let within = scope.clone();
+        let reserved = self.reserve(within, most).await?;
+        if let Reserved::Kek(kek) = &reserved {
+            self.hold(scope.domain(), kek.clone());
+        }
+        Ok(reserved)
+    }
+
+    async fn reserve(&self, within: Scope, most: i64) -> Result<Reserved> {
+        let scope = &within.clone();
+        self.change_many(scope, Admits::Living, move |transaction| {
+            Box::pin(async move {
+                use kek::Column::{DestroyedAt, RetiredAt, Wraps};
+                let sum = Expr::col(Wraps).add(RESERVED);
+                #[expect(clippy::disallowed_methods, reason = "the domain is the scope's")]
+                let taken = kek::Entity::update_many()
+                    .col_expr(Wraps, sum.clone())
+                    .filter(kek::Column::DomainId.eq(within.domain().as_str()))
+                    .filter(RetiredAt.is_null())
+                    .filter(DestroyedAt.is_null())
+                    .filter(sum.lte(most))
+                    .exec_with_returning(transaction)
+                    .await
+                    .map_err(failed)?;
+                let reserved = match taken.into_iter().next() {
+                    Some(row) => Reserved::Kek(row.into()),
+                    None => {
+                        let newest = newest(transaction, within.domain(), None).await?;
+                        Reserved::Next(
+                            newest.map_or(KekVersion(1), |row| KekVersion(row.version).next()),
+                        )
+                    }
+                };
+                Ok((reserved, Vec::new()))
+            })
+        })
+        .await
+    }
+
+    /// The version of the root under which new KEKs are wrapped.
+    pub async fn active_root(&self) -> Result<RootVersion> {
+        newest_root(self.database.reader()).await
+    }
+
+    /// The newest version of the domain's KEK.
+    pub async fn newest_kek(&self, scope: &Scope) -> Result<Option<KekVersion>> {
+        let snapshot = self.database.begin_read(scope.domain()).await?;
+        let newest = newest(&snapshot, scope.domain(), None).await?;
+        Ok(newest.map(|row| KekVersion(row.version)))
+    }
+
+    /// Stores `kek` as the domain's active one, unless somebody was faster; whoever wins, there is another one then.
+    ///
+    /// What is sealed under older versions is to be moved.
+    pub async fn add_kek(&self, scope: &Scope, kek: Kek) -> Result<()> {
+        let (within, trail, now) = (scope.clone(), self.trail.clone(), self.now().as_micros());
+        let added = kek.clone();
+        let stored = self
+            .change_many(scope, Admits::Living, move |transaction| {
+                Box::pin(async move {
+                    let stored = replace_active(transaction, within.domain(), &added, now).await?;
+                    let event = event_of(&within, added.version);
+                    let event = trail.stamp(&event, "ok").filter(|_| stored);
+                    Ok((stored, event.into_iter().collect()))
+                })
+            })
+            .await?;
+        if stored {
+            self.hold(scope.domain(), kek);
+        }
+        Ok(())
+    }
+
+    /// Every version of the domain's KEK, the newest first.
+    pub async fn keks(&self, scope: &Scope) -> Result<Vec<KekInfo>> {
+        let all = Admits::All;
+        let snapshot = self.database.begin(scope.domain(), all, Planning::default()).await?;
+        let rows = stored(&snapshot, scope.domain()).await?;
+        Ok(rows.into_iter().map(Into::into).collect())
+    }
+}
+
+/// What the audit trail says of a new KEK.
+fn event_of(scope: &Scope, version: KekVersion) -> Event {
+    let first = version == KekVersion(1);
+    let operation = if first { "Domain.create_key" } else { "Domain.rotate_key" };
+    scope.event().doing(operation).about(&version.0.to_string())
+}
+
+/// Makes `kek` the active one, if it is the next version and its root the newest.
+async fn replace_active(
+    transaction: &DatabaseTransaction,
+    domain: &DomainId,
+    kek: &Kek,
+    now: i64,
+) -> Result<bool> {
+    let row = domain::ActiveModel {
+        domain_id: Set(domain.to_string()),
+        created_at: Set(now),
+        ..Default::default()
+    };
+    domain::Entity::insert(row)
+        .on_conflict(OnConflict::column(domain::Column::DomainId).do_nothing().to_owned())
+        .exec_without_returning(transaction)
+        .await
+        .map_err(failed)?;
+    // Whoever makes keys for a domain, or shreds it, waits here for the others.
+    if lock(transaction, domain).await?.is_none_or(|row| row.shredded_at.is_some()) {
+        return Err(shut_error());
+    }
+    let newest = newest(transaction, domain, None).await?;
+    let next = newest.as_ref().map_or(KekVersion(1), |row| KekVersion(row.version).next());
+    if kek.version != next {
+        return Ok(false);
+    }
+    if let Some(old) = newest {
+        let retired = kek::ActiveModel { retired_at: Set(Some(now)), ..old.into() };
+        retired.update(transaction).await.map_err(failed)?;
+    }
+    let row = kek::ActiveModel {
+        domain_id: Set(domain.to_string()),
+        version: Set(kek.version.0),
+        blob: Set(kek.blob.clone()),
+        binding: Set(kek.binding.clone()),
+        created_at: Set(now),
+        root_version: Set(kek.root.0),
+        wraps: Set(RESERVED),
+        retired_at: Set(None),
+        destroyed_at: Set(None),
+    };
+    kek::Entity::insert(row).exec_without_returning(transaction).await.map_err(failed)?;
+    // Behind the insertion: who changes the root looks for KEKs under the old one, and either finds this or is found.
+    if newest_root(transaction).await? != kek.root {
+        return Err(Error::unavailable("the root key has just changed"));
+    }
+    if kek.version > KekVersion(1) {
+        rewrap::ask(transaction, domain, kek.version, now).await?;
+    }
+    Ok(true)
+}
+
+/// The domain's row, which nobody else changes then.
+pub(super) async fn lock(
+    transaction: &DatabaseTransaction,
+    domain: &DomainId,
+) -> Result<Option<domain::Model>> {
+    let row = domain::Entity::find_by_id(domain.as_str()).lock(LockType::NoKeyUpdate);
+    row.one(transaction).await.map_err(failed)
+}
+
+/// The domain's KEKs, the newest first.
+pub(super) async fn stored(
+    connection: &impl ConnectionTrait,
+    domain: &DomainId,
+) -> Result<Vec<kek::Model>> {
+    #[expect(clippy::disallowed_methods, reason = "within the transaction's domain")]
+    let rows = kek::Entity::find()
+        .filter(kek::Column::DomainId.eq(domain.as_str()))
+        .order_by_desc(kek::Column::Version);
+    rows.all(connection).await.map_err(failed)
+}
+
+async fn newest(
+    connection: &impl ConnectionTrait,
+    domain: &DomainId,
+    lock: Option<LockType>,
+) -> Result<Option<kek::Model>> {
+    #[expect(clippy::disallowed_methods, reason = "within the transaction's domain")]
+    let mut newest = kek::Entity::find()
+        .filter(kek::Column::DomainId.eq(domain.as_str()))
+        .order_by_desc(kek::Column::Version)
+        .limit(1);
+    if let Some(lock) = lock {
+        newest = newest.lock(lock);
+    }
+    newest.one(connection).await.map_err(failed)
+}
+
+pub(super) async fn newest_root(connection: &impl ConnectionTrait) -> Result<RootVersion> {
+    #[expect(clippy::disallowed_methods, reason = "roots belong to no domain")]
+    let newest = root_key::Entity::find().order_by_desc(root_key::Column::Version).limit(1);
+    let row = newest.one(connection).await.map_err(failed)?;
+    Ok(row.map_or(RootVersion::FIRST, |row| RootVersion(row.version)))
+}
+
+/// Whether `kek` is the domain's active one as it is: what is sealed under another may be lost with it.
+///
+/// It is locked as the foreign key does: one that is about to be destroyed is waited for, and looked at again.
+pub(super) async fn is_active(
+    connection: &impl ConnectionTrait,
+    domain: &DomainId,
+    kek: &Kek,
+) -> Result<bool> {
+    let newest = newest(connection, domain, Some(LockType::KeyShare)).await?;
+    Ok(newest.is_some_and(|row| {
+        row.version == kek.version.0
+            && row.destroyed_at.is_none()
+            && row.blob == kek.blob
+            && row.binding == kek.binding
+    }))
+}
+
+impl From<kek::Model> for Kek {
+    fn from(row: kek::Model) -> Self {
+        Self {
+            version: KekVersion(row.version),
+            root: RootVersion(row.root_version),
+            blob: row.blob,
+            binding: row.binding,
+        }
+    }
+}
+
+impl From<kek::Model> for KekInfo {
+    fn from(row: kek::Model) -> Self {
+        Self {
+            version: KekVersion(row.version),
+            root: RootVersion(row.root_version),
+            created_at: Timestamp::from_micros(row.created_at),
+            retired_at: row.retired_at.map(Timestamp::from_micros),
+            destroyed_at: row.destroyed_at.map(Timestamp::from_micros),
+            wraps: row.wraps,
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! A domain whose keys are destroyed, and what is said of it.
+
+use ::entity::{domain, kek};
+use sea_orm::{ActiveModelTrait as _, ActiveValue::Set, EntityTrait as _, sea_query::OnConflict};
+
+use super::{
+    KekInfo, Store,
+    issuer::note_change,
+    kek::{lock, stored},
+    rewrap::destroy,
+};
+use crate::{
+    auth::Scope,
+    clock::Timestamp,
+    database::{Admits, Planning, failed},
+    error::{Code, Error, Result},
+    ids::{DomainId, KekVersion},
+};
+
+/// That a domain was shredded.
+#[derive(Debug, Clone)]
+pub struct Shredding {
+    /// When.
+    pub at: Timestamp,
+    /// What is said of it, as JSON.
+    pub statement: String,
+    /// The HSM's signature over that: ECDSA-SHA256, in DER.
+    pub signature: Vec<u8>,
+}
+
+/// A KEK that is to be destroyed, or was, and what it was wrapped as.
+#[derive(Debug, Clone)]
+pub struct Destroyed {
+    /// The KEK.
+    pub kek: KekInfo,
+    /// It as it is stored; nothing when it was destroyed before.
+    pub blob: Vec<u8>,
+}
+
+impl Store {
+    /// That the domain was shredded, if it was.
+    pub async fn shredding(&self, scope: &Scope) -> Result<Option<Shredding>> {
+        let all = Admits::All;
+        let snapshot = self.database.begin(scope.domain(), all, Planning::default()).await?;
+        let row = domain::Entity::find_by_id(scope.domain().as_str()).one(&snapshot).await;
+        Ok(row.map_err(failed)?.and_then(shredding))
+    }
+
+    /// Whether `domain` was shredded.
+    pub async fn is_shredded(&self, domain: &DomainId) -> Result<bool> {
+        match self.database.begin_read(domain).await {
+            Ok(_) => Ok(false),
+            Err(error) if error.code() == Code::FailedPrecondition => Ok(true),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The domain's KEKs as they are, oldest first: what a statement tells of.
+    pub async fn keks_to_destroy(&self, scope: &Scope) -> Result<Vec<Destroyed>> {
+        let snapshot = self.database.begin_read(scope.domain()).await?;
+        let mut rows = stored(&snapshot, scope.domain()).await?;
+        rows.reverse();
+        Ok(rows.into_iter().map(Into::into).collect())
+    }
+
+    /// Destroys every KEK of the domain, and stores what is said of it, in one transaction.
+    ///
+    /// False when the KEKs are others than `keks`, of which the statement tells: nothing happens then.
+    pub async fn shred(
+        &self,
+        scope: &Scope,
+        keks: &[Destroyed],
+        shredding: Shredding,
+    ) -> Result<bool> {
+        let (within, clock) = (scope.clone(), self.database.engine().now());
+        let told: Vec<_> = keks.iter().map(|told| (told.kek.version, told.blob.clone())).collect();
+        let at = shredding.at.as_micros();
+        let shredded = self.change(scope, scope.event(), move |transaction| {
+            Box::pin(async move {
+                let domain = within.domain();
+                note_change(transaction, domain, clock).await?;
+                let row = domain::ActiveModel {
+                    domain_id: Set(domain.to_string()),
+                    created_at: Set(at),
+                    ..Default::default()
+                };
+                domain::Entity::insert(row)
+                    .on_conflict(
+                        OnConflict::column(domain::Column::DomainId).do_nothing().to_owned(),
+                    )
+                    .exec_without_returning(transaction)
+                    .await
+                    .map_err(failed)?;
+                let row = lock(transaction, domain).await?;
+                let row = row.ok_or_else(|| Error::internal("a domain's row is gone"))?;
+                let mut rows = stored(transaction, domain).await?;
+                rows.reverse();
+                let told = told.iter().map(|(version, blob)| (*version, blob));
+                if !rows.iter().map(|row| (KekVersion(row.version), &row.blob)).eq(told) {
+                    return Err(Error::aborted("domainId"));
+                }
+                for row in rows.into_iter().filter(|row| row.destroyed_at.is_none()) {
+                    destroy(transaction, row, at).await?;
+                }
+                let shut = domain::ActiveModel {
+                    shredded_at: Set(Some(at)),
+                    shred_statement: Set(Some(shredding.statement)),
+                    shred_signature: Set(Some(shredding.signature)),
+                    ..row.into()
+                };
+                shut.update(transaction).await.map(|_| ()).map_err(failed)
+            })
+        });
+        match shredded.await {
+            Ok(()) => {
+                self.keks.invalidate(scope.domain());
+                Ok(true)
+            }
+            Err(error) if error.code() == Code::Aborted => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn shredding(row: domain::Model) -> Option<Shredding> {
+    Some(Shredding {
+        at: Timestamp::from_micros(row.shredded_at?),
+        statement: row.shred_statement?,
+        signature: row.shred_signature?,
+    })
+}
+
+impl From<kek::Model> for Destroyed {
+    fn from(mut row: kek::Model) -> Self {
+        let blob = std::mem::take(&mut row.blob);
+        Self { kek: row.into(), blob }
+    }
+}

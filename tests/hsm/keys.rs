@@ -1,0 +1,141 @@
+//! The life of keys under load, and under SIGKILL.
+
+use std::{fs, time::Duration};
+
+use serde_json::json;
+
+use crate::{
+    load::Load,
+    service::Service,
+    support::{connect, eventually},
+};
+
+/// The only value of the only row that `query` gives.
+async fn value<T: sea_orm::TryGetable>(service: &Service, query: &str) -> T {
+    use sea_orm::ConnectionTrait as _;
+    let connection = connect(&service.database_url()).await;
+    let statement = sea_orm::Statement::from_string(connection.get_database_backend(), query);
+    let row = connection.query_one_raw(statement).await.unwrap().unwrap();
+    row.try_get_by_index(0).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_root_takes_over_while_the_service_runs() {
+    let mut service = Service::start(&[]).await;
+    let load = Load::start(&service).await;
+    load.all_is_well().await;
+    service.refuses(&["hsm", "destroy-root", "1", "--confirm", "1"]);
+
+    let said = service.does(&["hsm", "rotate-root"]);
+    assert!(said.contains("3 keys of domains are under root key 2"), "{said}");
+    load.heals().await;
+    load.all_is_well().await;
+    // Killed behind the birth of the next one, it goes on with that.
+    let doctor = service.does(&["hsm", "doctor"]);
+    assert!(doctor.contains("version 1, check value") && doctor.contains("version 2, check value"));
+    assert!(doctor.contains("their roots open 3"), "{doctor}");
+    let under = "SELECT count(*) FROM keks WHERE root_version <> 2";
+    assert_eq!(value::<i64>(&service, under).await, 0);
+
+    service.refuses(&["hsm", "destroy-root", "2", "--confirm", "2"]);
+    service.refuses(&["hsm", "destroy-root", "1", "--confirm", "2"]);
+    let said = service.does(&["hsm", "destroy-root", "1", "--confirm", "1"]);
+    assert!(said.contains("root key 1 is destroyed"), "{said}");
+    load.all_is_well().await;
+    // New domains begin under it, and processes that begin now know nothing else.
+    let zoe = service.caller("newcomer", Some("zoe"));
+    let id = zoe.create("n").await;
+    service.kill_workers();
+    load.heals().await;
+    let opened = service.caller("newcomer", None).reveal("newcomer", &id, None).await;
+    assert_eq!(opened.code(), "OK", "{}", opened.text);
+    load.end().await;
+    let trail = "SELECT group_concat(operation || ' ' || target, ', ') FROM
+        (SELECT * FROM audit_events WHERE domain_id = '-' AND operation LIKE 'Root.%' ORDER BY event_id)";
+    assert_eq!(value::<String>(&service, trail).await, "Root.rotate 2, Root.destroy 1");
+    service.stop();
+    service.does(&["audit", "verify"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rewrap_that_is_killed_again_and_again_ends_and_loses_nothing() {
+    const COUNT: usize = 3_000;
+    let mut service = Service::new();
+    let slow =
+        [("USERSECRET_KEYS__REWRAP_PER_SECOND", "500"), ("USERSECRET_KEYS__INTERVAL_MS", "100")];
+    service.run(&slow);
+    service.is_ready(true).await;
+    let lines: String = (0..COUNT)
+        .map(|n| json!({ "user_secret_id": format!("user-secret-{n:012x}"), "name": "n", "domain_id": "acme",
+            "user_id": "ann", "data": { "n": n } }).to_string() + "\n")
+        .collect();
+    let file = service.dir.path().join("lines");
+    fs::write(&file, lines).unwrap();
+    service.does(&["import", file.to_str().unwrap()]);
+    service.does(&["domain", "rotate", "acme"]);
+
+    let old = "SELECT count(*) FROM user_secret_versions WHERE kek_version = 1";
+    let mut kills = 0;
+    loop {
+        let before: i64 = value(&service, old).await;
+        if before == 0 {
+            break;
+        }
+        // It has to come a bit further, whoever held the work when it was killed.
+        eventually("it goes on", async || value::<i64>(&service, old).await < before).await;
+        if kills < 3 {
+            service.kill();
+            kills += 1;
+            service.run(&slow);
+            service.is_ready(true).await;
+        } else {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+    assert_eq!(kills, 3);
+    let alive = "SELECT count(*) FROM keks WHERE destroyed_at IS NULL";
+    eventually("the old key is gone", async || value::<i64>(&service, alive).await == 1).await;
+    let said = service.does(&["domain", "verify", "acme"]);
+    assert!(said.contains(&format!("{COUNT} versions of secrets open")), "{said}");
+
+    // The command does the same, beside the server that may have it already, and shows how far it is.
+    service.does(&["domain", "rotate", "acme"]);
+    let mut command = service.begin(&["domain", "rewrap", "acme", "--per-second", "500"]);
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    command.kill().unwrap();
+    command.wait().unwrap();
+    let said = service.does(&["domain", "rewrap", "acme", "--per-second", "0"]);
+    assert!(said.contains("are under version 3"), "{said}");
+    let said = service.does(&["domain", "verify", "acme"]);
+    assert!(said.contains(&format!("{COUNT} versions of secrets open")), "{said}");
+    let listed = service.does(&["domain", "list"]);
+    assert!(listed.contains("acme") && listed.contains("done"), "{listed}");
+
+    // One that was changed is named, by the one and by the other.
+    let harm = "UPDATE user_secret_versions SET dek = zeroblob(60) WHERE user_secret_id = 'user-secret-000000000007'";
+    let connection = connect(&service.database_url()).await;
+    sea_orm::ConnectionTrait::execute_unprepared(&connection, harm).await.unwrap();
+    let said = service.refuses(&["domain", "verify", "acme"]);
+    assert!(said.contains("user-secret-000000000007, version 1, does not open"), "{said}");
+    service.does(&["domain", "rotate", "acme"]);
+    let said = service.refuses(&["domain", "rewrap", "acme", "--per-second", "0"]);
+    assert!(said.contains("1 do not open, and were left"), "{said}");
+
+    // The end of all, with a statement that another program verifies.
+    let path = |name: &str| service.dir.path().join(name).display().to_string();
+    let shred = ["domain", "shred", "acme", "--confirm"];
+    service.refuses(&[&shred[..], &["acm"]].concat());
+    let out = path("statement");
+    service.does(&[&shred[..], &["acme", "--out", &out]].concat());
+    fs::write(path("key.pem"), service.prints(&["audit", "public-key"])).unwrap();
+    let mut openssl = std::process::Command::new("openssl");
+    openssl.args(["dgst", "-sha256", "-verify", &path("key.pem"), "-signature"]);
+    let verified = openssl.args([&path("statement.sig"), &out]).output().unwrap();
+    assert!(verified.status.success(), "{verified:?}");
+    let again = service.prints(&["domain", "statement", "acme"]);
+    assert_eq!(again.trim(), fs::read_to_string(&out).unwrap().trim());
+    service.refuses(&["domain", "verify", "acme"]);
+    let gone = service.caller("acme", None).reveal("acme", "user-secret-000000000001", None).await;
+    assert_eq!(gone.code(), "FAILED_PRECONDITION");
+    service.stop();
+}
