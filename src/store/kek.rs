@@ -1,5 +1,9 @@
 //! The KEKs of a domain: which is active, how many wraps are left to it, and what others were.
 
+mod info;
+
+pub use info::KekInfo;
+
 use std::sync::{
     Arc,
     atomic::{AtomicI64, Ordering},
@@ -20,9 +24,8 @@ use super::{Store, rewrap};
 use crate::{
     audit::Event,
     auth::Scope,
-    clock::Timestamp,
     crypto::Kek,
-    database::{Admits, Planning, failed, shut_error},
+    database::{Admits, failed, shut_error},
     error::{Error, Result},
     ids::{DomainId, KekVersion, RootVersion},
 };
@@ -34,23 +37,6 @@ const RESERVED: i64 = 65_536;
 pub(super) struct Active {
     kek: Kek,
     left: AtomicI64,
-}
-
-/// What is said of a version of a domain's KEK.
-#[derive(Debug, Clone)]
-pub struct KekInfo {
-    /// The version.
-    pub version: KekVersion,
-    /// The version of the root that wraps it.
-    pub root: RootVersion,
-    /// When it was made.
-    pub created_at: Timestamp,
-    /// When another version took its place.
-    pub retired_at: Option<Timestamp>,
-    /// When it was destroyed.
-    pub destroyed_at: Option<Timestamp>,
-    /// How many wraps replicas have taken from its budget.
-    pub wraps: i64,
 }
 
 /// What a domain has to wrap with.
@@ -165,14 +151,6 @@ impl Store {
             self.hold(scope.domain(), kek);
         }
         Ok(())
-    }
-
-    /// Every version of the domain's KEK, the newest first.
-    pub async fn keks(&self, scope: &Scope) -> Result<Vec<KekInfo>> {
-        let all = Admits::All;
-        let snapshot = self.database.begin(scope.domain(), all, Planning::default()).await?;
-        let rows = stored(&snapshot, scope.domain()).await?;
-        Ok(rows.into_iter().map(Into::into).collect())
     }
 }
 
@@ -303,19 +281,6 @@ impl From<kek::Model> for Kek {
             root: RootVersion(row.root_version),
             blob: row.blob,
             binding: row.binding,
-        }
-    }
-}
-
-impl From<kek::Model> for KekInfo {
-    fn from(row: kek::Model) -> Self {
-        Self {
-            version: KekVersion(row.version),
-            root: RootVersion(row.root_version),
-            created_at: Timestamp::from_micros(row.created_at),
-            retired_at: row.retired_at.map(Timestamp::from_micros),
-            destroyed_at: row.destroyed_at.map(Timestamp::from_micros),
-            wraps: row.wraps,
         }
     }
 }

@@ -1,35 +1,30 @@
-//! The moving of a domain's DEKs to its active KEK, a batch at a time, by one replica at a time.
+//! The moving of a domain's DEKs to its active KEK, a batch at a time, by one replica at a time: who is at it, how far it is, and its end.
+
+mod batch;
+
+pub use batch::{DekBatch, Moved, Passed, StoredDek};
 
 use std::time::Duration;
 
-use ::entity::{kek, rewrap, user_secret, user_secret_version};
+use ::entity::{kek, rewrap, user_secret_version};
 use sea_orm::{
     ActiveValue::Set,
     ColumnTrait as _, ConnectionTrait as _, DatabaseTransaction, DbBackend, EntityTrait as _,
-    FromQueryResult, JoinType, PaginatorTrait as _, QueryFilter as _, QueryOrder as _,
-    QuerySelect as _, RelationTrait as _, Statement,
+    PaginatorTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, Statement,
     sea_query::{Expr, ExprTrait as _, OnConflict},
 };
-use serde_json::json;
 
-use super::{
-    Store, damaged,
-    kek::{is_active, stored},
-};
+use super::{Store, damaged, kek::stored};
 use crate::{
     auth::Scope,
     clock::Timestamp,
-    crypto::{Kek, SealedBlock},
     database::{Admits, Planning, failed},
-    error::{Code, Error, Result},
-    ids::{DomainId, KekVersion, hex},
+    error::{Error, Result},
+    ids::{DomainId, KekVersion},
 };
 
 /// For how long a replica has a domain to itself after each batch.
 const HELD: Duration = Duration::from_secs(10);
-
-/// How many DEKs are moved in one transaction.
-const BATCH: u64 = 256;
 
 /// How far the moving of a domain's DEKs is.
 #[derive(Debug, Clone)]
@@ -47,44 +42,6 @@ pub struct Rewrap {
     /// When it was done.
     pub finished_at: Option<Timestamp>,
 }
-
-/// A wrapped DEK as it is stored: one that was changed must not stop the others.
-#[derive(Debug, Clone, FromQueryResult)]
-pub struct StoredDek {
-    /// The secret.
-    pub user_secret_id: String,
-    /// The version of its data.
-    pub version: i32,
-    /// Its owner.
-    pub user_id: String,
-    /// The wrapped key.
-    pub dek: Vec<u8>,
-}
-
-/// Some DEKs that are under one KEK, and not under the newest.
-pub struct DekBatch {
-    /// The KEK that they are under.
-    pub from: Kek,
-    /// The newest version of the domain's KEK.
-    pub newest: KekVersion,
-    /// In the order of their places.
-    pub deks: Vec<StoredDek>,
-}
-
-/// What became of a batch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Moved {
-    /// It is stored.
-    Stored,
-    /// The KEK that it was moved to is not the active one any more; nothing is stored.
-    Stale,
-    /// Somebody else has taken over; nothing is stored.
-    Lost,
-}
-
-/// Where in a domain's DEKs the last batch ended.
-#[derive(Debug, Clone, Default)]
-pub struct Passed(i32, String, i32);
 
 impl Store {
     /// Asks that what is sealed under older KEKs of the domain is moved to the active one.
@@ -163,61 +120,6 @@ impl Store {
             })
         })
         .await
-    }
-
-    /// The next DEKs behind `passed` that are under an older KEK than the newest; none when there are no more.
-    pub async fn next_batch(&self, scope: &Scope, passed: &Passed) -> Result<Option<DekBatch>> {
-        let walk = Planning::Walk;
-        let snapshot = self.database.begin(scope.domain(), Admits::Living, walk).await?;
-        let keks = stored(&snapshot, scope.domain()).await?;
-        let Some(newest) = keks.first().map(|kek| KekVersion(kek.version)) else { return Ok(None) };
-        let old = keks.into_iter().skip(1).rev();
-        let old = old.filter(|kek| kek.destroyed_at.is_none() && kek.version >= passed.0);
-        for from in old {
-            let deks = deks_under(&snapshot, scope, from.version, passed).await?;
-            if !deks.is_empty() {
-                return Ok(Some(DekBatch { from: from.into(), newest, deks }));
-            }
-        }
-        Ok(None)
-    }
-
-    /// Stores `deks`, those of `batch` under `to`, where they are still what they were: `None` is one that did not open.
-    pub async fn store_batch(
-        &self,
-        scope: &Scope,
-        holder: &str,
-        batch: &DekBatch,
-        to: &Kek,
-        deks: &[Option<SealedBlock>],
-    ) -> Result<Moved> {
-        let (within, holder, to) = (scope.clone(), holder.to_owned(), to.clone());
-        let now = self.database.engine().now();
-        let pairs = batch.deks.iter().zip(deks);
-        let pairs: Vec<(StoredDek, SealedBlock)> =
-            pairs.filter_map(|(was, dek)| Some((was.clone(), dek.clone()?))).collect();
-        let moved = self.change_many(scope, Admits::Living, move |transaction| {
-            Box::pin(async move {
-                let domain = within.domain();
-                // What is moved to a KEK that is destroyed meanwhile would be lost.
-                if !is_active(transaction, domain, &to).await? {
-                    return Err(Error::aborted("kek"));
-                }
-                let count = replace(transaction, domain, to.version, &pairs).await?;
-                let own = rewrap::Column::Holder.eq(&holder);
-                // Who has it now moves them as well: none is to be moved by two.
-                let held = hold(transaction, domain, &holder, now, own, count).await?;
-                if held { Ok(((), Vec::new())) } else { Err(Error::aborted("holder")) }
-            })
-        });
-        match moved.await {
-            Ok(()) => Ok(Moved::Stored),
-            Err(error) if error.code() == Code::Aborted => match error.argument() {
-                Some((_, "kek", _)) => Ok(Moved::Stale),
-                _ => Ok(Moved::Lost),
-            },
-            Err(error) => Err(error),
-        }
     }
 
     /// Destroys the older KEKs that wrap nothing any more, and says that the work is done, unless there is more of it:
@@ -333,76 +235,6 @@ async fn hold(
     Ok(update.exec(transaction).await.map_err(failed)?.rows_affected == 1)
 }
 
-/// Up to [`BATCH`] DEKs behind `passed` that are under the KEK of `version`.
-async fn deks_under(
-    snapshot: &DatabaseTransaction,
-    scope: &Scope,
-    version: i32,
-    passed: &Passed,
-) -> Result<Vec<StoredDek>> {
-    use user_secret_version::Column::{Dek, DomainId, KekVersion, UserSecretId, Version};
-    let column = |column| Expr::col((user_secret_version::Entity, column));
-    let after = if passed.0 == version { (passed.1.as_str(), passed.2) } else { ("", 0) };
-    let place = Expr::tuple([column(UserSecretId), column(Version)]);
-    #[expect(clippy::disallowed_methods, reason = "the domain is the scope's")]
-    let deks = user_secret_version::Entity::find()
-        .select_only()
-        .columns([UserSecretId, Version, Dek])
-        .column(user_secret::Column::UserId)
-        .join(JoinType::InnerJoin, user_secret_version::Relation::UserSecret.def())
-        .filter(KekVersion.eq(version))
-        .filter(DomainId.eq(scope.domain().as_str()))
-        .filter(place.gt(Expr::tuple([after.0.into(), after.1.into()])))
-        .order_by_asc(UserSecretId)
-        .order_by_asc(Version)
-        .limit(BATCH)
-        .into_model();
-    deks.all(snapshot).await.map_err(failed)
-}
-
-/// Stores each DEK in the place of the one that it was, if that is there still; returns how many were.
-async fn replace(
-    transaction: &DatabaseTransaction,
-    domain: &DomainId,
-    to: KekVersion,
-    deks: &[(StoredDek, SealedBlock)],
-) -> Result<i64> {
-    if transaction.get_database_backend() == DbBackend::Postgres {
-        let deks: Vec<_> = deks
-            .iter()
-            .map(|(was, dek)| {
-                json!({
-                    "id": was.user_secret_id, "version": was.version,
-                    "was": hex(&was.dek), "dek": hex(dek.as_bytes()),
-                })
-            })
-            .collect();
-        let call = Statement::from_sql_and_values(
-            DbBackend::Postgres,
-            "SELECT usersecret_rewrap($1, $2, $3::jsonb)",
-            [domain.as_str().into(), to.0.into(), json!(deks).to_string().into()],
-        );
-        let row = transaction.query_one_raw(call).await.map_err(failed)?;
-        let row = row.ok_or_else(|| Error::internal("a function without an answer"))?;
-        return row.try_get_by_index(0).map_err(failed);
-    }
-    use user_secret_version::Column::{Dek, DomainId as Domain, KekVersion, UserSecretId, Version};
-    let mut count = 0;
-    for (was, dek) in deks {
-        #[expect(clippy::disallowed_methods, reason = "within the transaction's domain")]
-        let update = user_secret_version::Entity::update_many()
-            .col_expr(KekVersion, Expr::value(to.0))
-            .col_expr(Dek, Expr::value(dek.as_bytes().to_vec()))
-            .filter(Domain.eq(domain.as_str()))
-            .filter(UserSecretId.eq(was.user_secret_id.as_str()))
-            .filter(Version.eq(was.version))
-            .filter(Dek.eq(was.dek.as_slice()));
-        let updated = update.exec(transaction).await.map_err(failed)?.rows_affected;
-        count += i64::try_from(updated).map_err(Error::internal)?;
-    }
-    Ok(count)
-}
-
 /// The KEKs of `domain` that are neither active nor destroyed. Who seals under one of them has done so, or will not.
 async fn retired(transaction: &DatabaseTransaction, domain: &DomainId) -> Result<Vec<kek::Model>> {
     #[expect(clippy::disallowed_methods, reason = "within the transaction's domain")]
@@ -450,15 +282,6 @@ pub(super) async fn destroy(
         ..kek.into()
     };
     gone.update(transaction).await.map(|_| ()).map_err(failed)
-}
-
-impl DekBatch {
-    /// The place after the last of them.
-    pub fn end(&self) -> Passed {
-        self.deks.last().map_or_else(Passed::default, |dek| {
-            Passed(self.from.version.0, dek.user_secret_id.clone(), dek.version)
-        })
-    }
 }
 
 impl From<rewrap::Model> for Rewrap {
