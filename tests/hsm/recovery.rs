@@ -113,3 +113,43 @@ async fn workers_that_are_replaced_all_the_time() {
     load.end().await;
     service.stop();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn faults_without_end_make_nothing_grow() {
+    let mut service = Service::start(&[("USERSECRET_HSM__DEADLINE_MS", "500")]).await;
+    let load = Load::start(&service).await;
+    let faults = [
+        "function=C_Decrypt kill from=3 count=1",
+        "function=C_DecryptInit close_sessions from=3 count=1 for_ms=300",
+        "function=C_DecryptInit finalize from=3 count=1 for_ms=300",
+        "function=* return=CKR_DEVICE_REMOVED",
+        "function=C_Decrypt hang from=3",
+    ];
+    let round = async || {
+        for fault in faults {
+            service.faults.set(fault).unwrap();
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            service.faults.set("").unwrap();
+            load.heals().await;
+        }
+        eventually("one process is left", async || service.workers().len() == 1).await;
+        let worker = service.workers()[0];
+        (service.holds(service.pid()), service.holds(worker.0), worker.1)
+    };
+    // The first rounds fill what is kept at hand.
+    let (mut first, mut last) = (round().await, round().await);
+    first = (first.0.max(last.0), first.1.max(last.1), first.2.max(last.2));
+    for _ in 0..4 {
+        last = round().await;
+    }
+    // Connections of callers come and go; a pipe, a thread or a session that stays would come twenty times.
+    let ((threads, files), (before_threads, before_files)) = (last.0, first.0);
+    assert!(
+        threads <= before_threads + 4 && files <= before_files + 10,
+        "{first:?}, then {last:?}"
+    );
+    assert!(last.1.0 <= first.1.0 + 1 && last.1.1 <= first.1.1 + 1, "{first:?}, then {last:?}");
+    assert!(last.2 < first.2 + 8 * 1024, "{first:?}, then {last:?}");
+    load.end().await;
+    service.stop();
+}

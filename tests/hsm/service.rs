@@ -245,6 +245,12 @@ impl Service {
         fs::read_dir("/proc").unwrap().filter_map(|entry| of(entry.unwrap())).collect()
     }
 
+    /// How many threads and open files a process has.
+    pub fn holds(&self, pid: u32) -> (usize, usize) {
+        let count = |what| fs::read_dir(format!("/proc/{pid}/{what}")).unwrap().count();
+        (count("task"), count("fd"))
+    }
+
     /// Begins a command beside it.
     pub fn begin(&self, verbs: &[&str]) -> Child {
         self.command(verbs).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
