@@ -75,6 +75,9 @@ impl Default for Seams {
     }
 }
 
+/// Domains that changed and wait to be looked at; one that is left out is told of again.
+const CHANGES: usize = 1_000;
+
 /// The service, wired.
 pub struct App {
     face: Arc<GraphQlFace>,
@@ -91,7 +94,7 @@ impl App {
     pub async fn build(config: &Config, hsm: Hsm, seams: Seams) -> Result<Self, StartError> {
         let mut core = Core::build(config, hsm, seams).await?;
         let directory = directory(config, core.database.clone(), core.clock.clone())?;
-        let (tell, changed) = mpsc::unbounded_channel();
+        let (tell, changed) = mpsc::channel(CHANGES);
         core.background.spawn(directory.clone().follow(tell, core.stop.subscribe()));
         let upkeep = Upkeep::new(
             core.keys.clone(),

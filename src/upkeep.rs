@@ -44,11 +44,7 @@ impl Upkeep {
     }
 
     /// Does what is due until `stop` says so. `changed` names domains in which somebody changed something.
-    pub async fn run(
-        self,
-        mut changed: mpsc::UnboundedReceiver<DomainId>,
-        mut stop: watch::Receiver<bool>,
-    ) {
+    pub async fn run(self, mut changed: mpsc::Receiver<DomainId>, mut stop: watch::Receiver<bool>) {
         let hear = async {
             while let Some(domain) = changed.recv().await {
                 self.hear(domain).await;

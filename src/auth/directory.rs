@@ -144,11 +144,7 @@ impl Directory {
     }
 
     /// Follows what other replicas change, and tells of it, until `stop` says so. Some is told of again and again.
-    pub async fn follow(
-        self,
-        tell: mpsc::UnboundedSender<DomainId>,
-        mut stop: watch::Receiver<bool>,
-    ) {
+    pub async fn follow(self, tell: mpsc::Sender<DomainId>, mut stop: watch::Receiver<bool>) {
         let mut ticks = tokio::time::interval(INTERVAL);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -161,7 +157,7 @@ impl Directory {
                 Ok(domains) => {
                     for domain in domains {
                         self.forget(&domain, None).await;
-                        let _ = tell.send(domain);
+                        let _ = tell.try_send(domain);
                     }
                     self.0.hear();
                 }

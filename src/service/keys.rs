@@ -114,16 +114,12 @@ impl KeyService {
         let target = Target::Domain { domain, owner: None };
         self.gate
             .run(caller, Verb::RotateKey, target, async |scope| {
-                self.rotate_within(scope).await?;
+                let newest = self.store.newest_kek(scope).await?;
+                self.make(scope, newest.map_or(KekVersion(1), KekVersion::next)).await?;
                 self.asked.notify_one();
                 Ok(scope.domain().clone())
             })
             .await
-    }
-
-    async fn rotate_within(&self, scope: &Scope) -> Result<()> {
-        let newest = self.store.newest_kek(scope).await?;
-        self.make(scope, newest.map_or(KekVersion(1), KekVersion::next)).await
     }
 
     /// Returns when something is asked for here that is done in the background.
@@ -144,8 +140,9 @@ impl KeyService {
                 let keks = self.store.keks(scope).await?;
                 let oldest = self.oldest();
                 match keks.first() {
+                    // The version after the one that is too old: another replica may be about to make it.
                     Some(active) if active.destroyed_at.is_none() && active.created_at < oldest => {
-                        self.rotate_within(scope).await
+                        self.make(scope, active.version.next()).await
                     }
                     _ => Ok(()),
                 }

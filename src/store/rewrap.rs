@@ -129,6 +129,7 @@ impl Store {
         self.change_many(scope, Admits::Living, move |transaction| {
             Box::pin(async move {
                 let (domain, mut events, mut left) = (within.domain(), Vec::new(), 0);
+                let newest = stored(transaction, domain).await?.first().map(|kek| kek.version);
                 for old in retired(transaction, domain).await? {
                     let version = KekVersion(old.version);
                     let count = count_under(transaction, domain, version, failures + 1).await?;
@@ -139,17 +140,19 @@ impl Store {
                         events.extend(trail.stamp(&event.about(&version.0.to_string()), "ok"));
                     }
                 }
-                let finished = left <= failures;
-                if finished {
-                    let left = i64::try_from(left).map_err(Error::internal)?;
-                    #[expect(clippy::disallowed_methods, reason = "the domain is the scope's")]
-                    let done = rewrap::Entity::update_many()
-                        .col_expr(rewrap::Column::FinishedAt, Expr::value(now))
-                        .col_expr(rewrap::Column::Failed, Expr::value(left))
-                        .filter(rewrap::Column::DomainId.eq(domain.as_str()))
-                        .exec(transaction);
-                    done.await.map_err(failed)?;
+                if left > failures {
+                    return Ok((false, events));
                 }
+                let left = i64::try_from(left).map_err(Error::internal)?;
+                // Another rotation may have asked for more meanwhile, and this must not end that.
+                #[expect(clippy::disallowed_methods, reason = "the domain is the scope's")]
+                let done = rewrap::Entity::update_many()
+                    .col_expr(rewrap::Column::FinishedAt, Expr::value(now))
+                    .col_expr(rewrap::Column::Failed, Expr::value(left))
+                    .filter(rewrap::Column::DomainId.eq(domain.as_str()))
+                    .filter(rewrap::Column::ToVersion.eq(newest))
+                    .exec(transaction);
+                let finished = done.await.map_err(failed)?.rows_affected == 1;
                 Ok((finished, events))
             })
         })

@@ -16,6 +16,18 @@ use crate::{
 /// HSM jobs of one batch that wait at the same time.
 const JOBS: usize = 4;
 
+/// How often it is looked for what is said to be left and is not found, before it is left: rows without a secret, say, which
+/// somebody put there.
+const VAIN: u32 = 8;
+
+/// What one walk through a domain came to.
+#[derive(Default)]
+struct Walk {
+    moved: bool,
+    /// How many DEKs do not open.
+    failures: u64,
+}
+
 /// Hears how far a rewrap is.
 pub type Told<'t> = dyn Fn(&Rewrap) + Sync + 't;
 
@@ -58,11 +70,14 @@ impl KeyService {
                     return Ok(Run::Elsewhere);
                 }
                 self.store.count_rewrap(scope).await?;
+                let mut vain = 0;
                 loop {
-                    let Some(failures) = self.walk(scope, holder, pace, told).await? else {
+                    let Some(walk) = self.walk(scope, holder, pace, told).await? else {
                         return Ok(Run::Elsewhere);
                     };
-                    if self.store.finish_rewrap(scope, failures).await? {
+                    vain = if walk.moved { 0 } else { vain + 1 };
+                    let left = if vain > VAIN { u64::from(u32::MAX) } else { walk.failures };
+                    if self.store.finish_rewrap(scope, left).await? {
                         self.tell(scope, told).await?;
                         return Ok(Run::Finished);
                     }
@@ -85,15 +100,15 @@ impl KeyService {
         Ok(())
     }
 
-    /// Moves all that there is once; returns how many did not open, or nothing when somebody else has taken over.
+    /// Moves all that there is once; nothing when somebody else has taken over.
     async fn walk(
         &self,
         scope: &Scope,
         holder: &str,
         pace: Option<u32>,
         told: &Told<'_>,
-    ) -> Result<Option<u64>> {
-        let (mut passed, mut failures) = (Passed::default(), 0);
+    ) -> Result<Option<Walk>> {
+        let (mut passed, mut walk) = (Passed::default(), Walk::default());
         while let Some(batch) = self.store.next_batch(scope, &passed).await? {
             let begun = Instant::now();
             let count = i64::try_from(batch.deks.len()).map_err(Error::internal)?;
@@ -114,7 +129,8 @@ impl KeyService {
                 }
                 Moved::Lost => return Ok(None),
             }
-            failures += u64::try_from(deks.iter().filter(|dek| dek.is_none()).count())
+            walk.moved |= deks.iter().any(Option::is_some);
+            walk.failures += u64::try_from(deks.iter().filter(|dek| dek.is_none()).count())
                 .map_err(Error::internal)?;
             passed = batch.end();
             self.tell(scope, told).await?;
@@ -125,7 +141,7 @@ impl KeyService {
                 tokio::time::sleep(due.saturating_sub(begun.elapsed())).await;
             }
         }
-        Ok(Some(failures))
+        Ok(Some(walk))
     }
 
     /// `deks` under `to`, each in its place; none where one does not open.

@@ -137,6 +137,20 @@ async fn what_was_tampered_with_stays_and_stops_nothing() {
     let states = [(2, "ACTIVE".to_owned()), (1, "RETIRED".to_owned())];
     assert_eq!(admin(&app).versions("acme").await, states);
     all_open(&app, "acme", &ids[..3]).await;
+    // Nor does a row that belongs to nothing keep it busy for ever.
+    let orphan = format!(
+        "INSERT INTO user_secret_versions SELECT domain_id, 'user-secret-0f0f0f0f0f0f', version, kek_version, dek,
+            document, created_at FROM user_secret_versions WHERE user_secret_id = '{}'",
+        ids[3]
+    );
+    app.sql(&[orphan]).await;
+    assert_eq!(admin(&app).rewrap(None).await.code(), "OK");
+    assert_eq!(admin(&app).moved("acme").await["failed"], 3);
+    app.sql(&[
+        "DELETE FROM user_secret_versions WHERE user_secret_id = 'user-secret-0f0f0f0f0f0f'"
+            .to_owned(),
+    ])
+    .await;
     // When they are gone, so is the key.
     let ann = app.user("ann");
     for id in [&ids[3], &ids[30]] {
