@@ -11,7 +11,7 @@ use clap::{Args, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
-    Failure, floor, oracles, report, rows, run, soak,
+    Failure, floor, hsm, oracles, report, rows, run, soak,
     subject::{Database, Variant},
     tenants,
 };
@@ -37,6 +37,8 @@ enum Command {
     Tenants(TenantOptions),
     /// Fills a database with secrets, and looks at what grows with their number.
     Rows(RowOptions),
+    /// Measures the engine beside its HSM: latencies, homes, cold keys, rewraps, faults.
+    Hsm(HsmOptions),
     /// Draws tables and plots again from what the last runs left.
     Report {
         /// Where the results are.
@@ -164,6 +166,22 @@ pub(crate) struct RowOptions {
     pub(crate) seconds: u64,
 }
 
+/// `bench hsm`.
+#[derive(Args)]
+pub(crate) struct HsmOptions {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    /// What is measured.
+    #[arg(long, value_delimiter = ',', default_value = "latency,homes,cold,rewrap,heal")]
+    pub(crate) parts: Vec<String>,
+    /// How often homes, rewraps and faults are measured; the figures are medians.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) rounds: u32,
+    /// How long each measurement takes, after half a second to warm up.
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) seconds: u64,
+}
+
 impl Cli {
     /// Does what was asked; the error is for a person.
     pub(crate) fn run(self) -> Result<(), Failure> {
@@ -193,6 +211,11 @@ impl Cli {
                 let options = RowOptions { common: options.common.absolute()?, ..options };
                 let rows = block_on(rows::run(&options))??;
                 report::rows(&options.common.out, &rows)
+            }
+            Command::Hsm(options) => {
+                let options = HsmOptions { common: options.common.absolute()?, ..options };
+                let figures = block_on(hsm::run(&options))??;
+                report::hsm_figures(&options.common.out, &figures)
             }
             Command::Report { out } => report::read(&out),
             Command::FloorHttp => floor::http::serve(),

@@ -3,6 +3,7 @@
 mod cli;
 mod dataset;
 mod floor;
+mod hsm;
 mod load;
 mod machine;
 mod number;

@@ -79,6 +79,7 @@ async fn measure(
         dir: options.common.out.join(format!("{}-{NAME}", database.tag())),
         database_url: database_url.transpose()?,
         variant: Variant::On,
+        env: Vec::new(),
     })
     .await?;
     service.restart(&People::issuer()).await?;

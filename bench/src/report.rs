@@ -1,5 +1,6 @@
 //! Tables and plots.
 
+mod hsm;
 mod oracles;
 mod plots;
 mod rows;
@@ -12,7 +13,8 @@ use std::{fs, io::Write as _, path::Path};
 use serde::de::DeserializeOwned;
 
 use crate::{
-    Failure, oracles::Oracles, results::Results, rows::Rows, soak::Memory, tenants::Tenants,
+    Failure, hsm::HsmFigures, oracles::Oracles, results::Results, rows::Rows, soak::Memory,
+    tenants::Tenants,
 };
 
 /// What `bench run` leaves.
@@ -23,6 +25,9 @@ pub(crate) const SOAK: &str = "soak.json";
 pub(crate) const ORACLES: &str = "oracles.json";
 /// What `bench tenants` leaves.
 pub(crate) const TENANTS: &str = "tenants.json";
+
+/// What `bench hsm` leaves.
+pub(crate) const HSM: &str = "hsm.json";
 
 /// What `bench rows` leaves.
 pub(crate) const ROWS: &str = "rows.json";
@@ -35,6 +40,7 @@ pub(crate) fn read(out: &Path) -> Result<(), Failure> {
         again(out, ORACLES, oracles)?,
         again(out, TENANTS, tenants)?,
         again(out, ROWS, rows)?,
+        again(out, HSM, hsm_figures)?,
     ];
     if found.contains(&true) {
         Ok(())
@@ -85,6 +91,11 @@ pub(crate) fn tenants(out: &Path, tenants: &Tenants) -> Result<(), Failure> {
 /// Reports on `bench rows`.
 pub(crate) fn rows(out: &Path, rows: &Rows) -> Result<(), Failure> {
     say(out, "rows.md", &rows::text(rows))
+}
+
+/// Reports on `bench hsm`.
+pub(crate) fn hsm_figures(out: &Path, figures: &HsmFigures) -> Result<(), Failure> {
+    say(out, "hsm.md", &hsm::text(figures))
 }
 
 fn say(out: &Path, name: &str, text: &str) -> Result<(), Failure> {

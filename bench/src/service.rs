@@ -26,6 +26,8 @@ pub(crate) struct Setup<'a> {
     pub(crate) dir: PathBuf,
     pub(crate) database_url: Option<String>,
     pub(crate) variant: Variant,
+    /// More variables.
+    pub(crate) env: Vec<(String, String)>,
 }
 
 /// A running service.
@@ -36,6 +38,8 @@ pub(crate) struct Service {
     module: PathBuf,
     dir: PathBuf,
     variant: Variant,
+    /// Variables beyond the usual ones, from the next start on.
+    pub(crate) env: Vec<(String, String)>,
 }
 
 impl Service {
@@ -53,9 +57,11 @@ impl Service {
             command.args(["--database-url", url]);
         }
         settle(&mut command, setup.module, setup.variant);
+        command.envs(setup.env.iter().cloned());
         let process = spawn(&mut command, &dir)?;
         let (binary, module) = (setup.binary.to_owned(), setup.module.to_owned());
-        let mut service = Self { address, process, binary, module, dir, variant: setup.variant };
+        let (variant, env) = (setup.variant, setup.env.clone());
+        let mut service = Self { address, process, binary, module, dir, variant, env };
         service.wait().await?;
         Ok(service)
     }
@@ -70,6 +76,7 @@ impl Service {
         let mut command = Command::new(&self.binary);
         command.args(["serve", "--config"]).arg(&config).current_dir(&self.dir);
         settle(&mut command, &self.module, self.variant);
+        command.envs(self.env.iter().cloned());
         let begun = Instant::now();
         self.process = spawn(&mut command, &self.dir)?;
         self.wait().await?;
@@ -111,12 +118,23 @@ impl Service {
         let mut command = Command::new(&self.binary);
         command.arg("import").arg(&file).arg("--data-dir").arg(&self.dir);
         settle(&mut command, &self.module, self.variant);
+        command.envs(self.env.iter().cloned());
         let output = command.output()?;
         if output.status.success() {
             Ok(())
         } else {
             Err(format!("import: {}", String::from_utf8_lossy(&output.stderr).trim()).into())
         }
+    }
+
+    /// The file of its database, when that is SQLite.
+    pub(crate) fn database(&self) -> PathBuf {
+        self.path("usersecret.db")
+    }
+
+    /// What is so called in its folder.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.join(name)
     }
 
     /// Mints tokens of the service's issuer.

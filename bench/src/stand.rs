@@ -54,6 +54,7 @@ impl Prepared {
             dir: common.out.join(name),
             database_url: database_url.transpose()?,
             variant,
+            env: Vec::new(),
         })
         .await?;
         // While the fence stands: without it the command would not work.
@@ -122,7 +123,7 @@ impl<'a> Stand<'a> {
                 };
                 keep(subject, None, connections, figures);
             }
-            let decrypt = hsm::measure(&self.options.common.module, &token, window).await?;
+            let decrypt = hsm::measure(&self.options.common.module, &token, window, &[]).await?;
             keep(Subject::Decrypt, None, connections, decrypt);
             for subject in Subject::OPERATIONS {
                 for prepared in &self.services {

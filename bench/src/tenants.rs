@@ -100,6 +100,7 @@ async fn start(options: &TenantOptions, cluster: Option<&Cluster>) -> Result<Ser
         dir: options.common.out.join(format!("{}-{NAME}", options.database.tag())),
         database_url: database_url.transpose()?,
         variant: Variant::On,
+        env: Vec::new(),
     })
     .await
 }

@@ -1,10 +1,11 @@
-//! A PKCS#11 module and its sessions: cryptoki's, and two calls that cryptoki 0.12 cannot make safely.
+//! A PKCS#11 module and its sessions: cryptoki's, and three calls that cryptoki 0.12 cannot make safely.
 //!
 //! - `C_Initialize` with a text in the field that the standard reserves, as NSS and Kryoptic take it.
 //! - `C_Encrypt` into a buffer of the caller's. cryptoki asks the module for the length first, which is a call more, and NSS
 //!   forgets the tag of AES-GCM.
+//! - `C_Decrypt` in the same way: to an HSM behind a network, each call is a journey.
 //!
-//! Both hand pointers over. The service forbids unsafe code, so they have a crate of their own.
+//! All hand pointers over. The service forbids unsafe code, so they have a crate of their own.
 
 use std::{ffi::CString, ops::Deref, path::Path, ptr::NonNull, sync::Arc};
 
@@ -16,7 +17,7 @@ use cryptoki::{
     session::Session as Plain,
     slot::Slot,
 };
-use cryptoki_sys::{CK_C_Encrypt, CK_ULONG};
+use cryptoki_sys::{CK_BYTE_PTR, CK_RV, CK_SESSION_HANDLE, CK_ULONG, CK_ULONG_PTR};
 
 /// A module that is loaded; clones share it.
 #[derive(Clone)]
@@ -25,9 +26,21 @@ pub struct Module {
     own: Arc<Own>,
 }
 
+/// `C_Encrypt` or `C_Decrypt`.
+type Cipher = Option<
+    unsafe extern "C" fn(
+        CK_SESSION_HANDLE,
+        CK_BYTE_PTR,
+        CK_ULONG,
+        CK_BYTE_PTR,
+        CK_ULONG_PTR,
+    ) -> CK_RV,
+>;
+
 /// What cryptoki keeps to itself.
 struct Own {
-    encrypt: CK_C_Encrypt,
+    encrypt: Cipher,
+    decrypt: Cipher,
     /// Keeps the function where it is. Loaded twice, a library is there once.
     _library: cryptoki_sys::Pkcs11,
 }
@@ -45,8 +58,9 @@ impl Module {
         Rv::from(unsafe { get(&raw mut list) }).into_result(Function::GetFunctionList)?;
         let list = NonNull::new(list).ok_or(Error::NullFunctionPointer)?;
         // SAFETY: the module gave it; it begins so in every version of the standard, and stays as long as the library.
-        let encrypt = unsafe { list.as_ref() }.C_Encrypt;
-        Ok(Self { pkcs11, own: Arc::new(Own { encrypt, _library: library }) })
+        let list = unsafe { list.as_ref() };
+        let (encrypt, decrypt) = (list.C_Encrypt, list.C_Decrypt);
+        Ok(Self { pkcs11, own: Arc::new(Own { encrypt, decrypt, _library: library }) })
     }
 
     /// Initializes it with the operating system's locks, and with `reserved` if there is any.
@@ -106,22 +120,45 @@ impl Session {
         data: &[u8],
         encrypted: &mut [u8],
     ) -> Result<usize> {
-        let encrypt = self.own.encrypt.ok_or(Error::NullFunctionPointer)?;
-        let data_length = CK_ULONG::try_from(data.len())?;
-        let mut length = CK_ULONG::try_from(encrypted.len())?;
         // The mechanism points to the parameters, and lives until the end.
         self.session.encrypt_init(mechanism, key)?;
+        self.cipher(self.own.encrypt, Function::Encrypt, data, encrypted)
+    }
+
+    /// Decrypts `data` into `decrypted`, and returns the length that the module gave it. Modules may want room for as much
+    /// as `data` is, and for a tag.
+    pub fn decrypt_into(
+        &self,
+        mechanism: &Mechanism<'_>,
+        key: ObjectHandle,
+        data: &[u8],
+        decrypted: &mut [u8],
+    ) -> Result<usize> {
+        self.session.decrypt_init(mechanism, key)?;
+        self.cipher(self.own.decrypt, Function::Decrypt, data, decrypted)
+    }
+
+    fn cipher(
+        &self,
+        cipher: Cipher,
+        function: Function,
+        data: &[u8],
+        output: &mut [u8],
+    ) -> Result<usize> {
+        let cipher = cipher.ok_or(Error::NullFunctionPointer)?;
+        let data_length = CK_ULONG::try_from(data.len())?;
+        let mut length = CK_ULONG::try_from(output.len())?;
         // SAFETY: both buffers have the lengths that are told, and the module does not write to the first.
         let answer = unsafe {
-            encrypt(
+            cipher(
                 self.session.handle(),
                 data.as_ptr().cast_mut(),
                 data_length,
-                encrypted.as_mut_ptr(),
+                output.as_mut_ptr(),
                 &raw mut length,
             )
         };
-        Rv::from(answer).into_result(Function::Encrypt)?;
+        Rv::from(answer).into_result(function)?;
         Ok(usize::try_from(length)?)
     }
 }

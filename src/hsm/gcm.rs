@@ -65,10 +65,14 @@ impl SealedBlock {
         let mut iv = <[u8; IV]>::try_from(iv)
             .map_err(|_| HsmError::misbehaved("a sealed block without an IV"))?;
         let params = GcmParams::new(&mut iv, aad, TAG_BITS.into())?;
-        let plain = Zeroizing::new(session.decrypt(&Mechanism::AesGcm(params), key, ciphertext)?);
-        let block = <[u8; BLOCK]>::try_from(plain.as_slice())
-            .map_err(|_| HsmError::misbehaved("C_Decrypt gave a wrong length"))?;
-        Ok(Zeroizing::new(block))
+        // SoftHSM wants room for what it gets.
+        let mut plain = Zeroizing::new([0; BLOCK + TAG]);
+        let length =
+            session.decrypt_into(&Mechanism::AesGcm(params), key, ciphertext, &mut *plain)?;
+        match plain.first_chunk() {
+            Some(block) if length == BLOCK => Ok(Zeroizing::new(*block)),
+            _ => Err(HsmError::misbehaved("C_Decrypt gave a wrong length")),
+        }
     }
 }
 

@@ -242,13 +242,15 @@ impl Session {
         self.judged(self.session.encrypt_into(mechanism, key, data, encrypted))
     }
 
-    pub(super) fn decrypt(
+    /// Decrypts `data` into `decrypted`, and returns the length that the module gave it.
+    pub(super) fn decrypt_into(
         &self,
         mechanism: &Mechanism<'_>,
         key: ObjectHandle,
-        encrypted: &[u8],
-    ) -> Result<Vec<u8>, HsmError> {
-        self.judged(self.session.decrypt(mechanism, key, encrypted))
+        data: &[u8],
+        decrypted: &mut [u8],
+    ) -> Result<usize, HsmError> {
+        self.judged(self.session.decrypt_into(mechanism, key, data, decrypted))
     }
 
     pub(super) fn sign(

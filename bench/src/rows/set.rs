@@ -44,6 +44,7 @@ impl<'c> Set<'c> {
             dir: dir.clone(),
             database_url: url.transpose()?,
             variant: Variant::On,
+            env: Vec::new(),
         })
         .await?;
         fill::fill(&mut service, cluster, &dir, size).await?;
