@@ -221,8 +221,8 @@ impl Config {
             let rule = "must be 6 or more: hot statements keep three, and reading, writing and the audit trail need one each";
             return Err(ConfigError::Rule("database.max_connections", rule.to_owned()));
         }
-        if config.keys.max_wraps < 131_072 || config.keys.interval_ms == 0 {
-            let rule = "max_wraps must be 131072 or more, since each replica takes 65536 at a time, and interval_ms 1 or more";
+        if !(131_072..=1 << 31).contains(&config.keys.max_wraps) || config.keys.interval_ms == 0 {
+            let rule = "max_wraps must be 131072 to 2147483648, since each replica takes 65536 at a time and 2^32 is the end, and interval_ms 1 or more";
             return Err(ConfigError::Rule("keys", rule.to_owned()));
         }
         if config.limits.data_versions == 0 {

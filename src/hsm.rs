@@ -46,7 +46,7 @@ use std::{
 
 use crossbeam_channel::Sender;
 
-pub use birth::{Birth, Root, create_keys, create_root, destroy_root, newest_root};
+pub use birth::{Birth, Root, create_keys, create_root, destroy_root, root_versions};
 pub use child::serve;
 pub use doctor::{Check, Finding, examine};
 pub use error::HsmError;

@@ -28,7 +28,7 @@ use serde_json::{Map, Value};
 use crate::{
     auth::{Gate, Intent, Parameters, Scope, Verb},
     clock::Clock,
-    crypto::{Aad, Keyring, Plaintext},
+    crypto::{Aad, Keyring, Plaintext, is_of_an_old_root},
     error::{Code, Error, Result},
     ids::{DataVersion, DomainId, IdSource, UserId, UserSecretId},
     query::{Field, ListQuery, Search},
@@ -233,10 +233,17 @@ impl UserSecretService {
                     let next = current.version.next();
                     let aad = Aad::for_record(scope, &current.user_id, id, next)?;
                     let kek = self.keys.active(scope, 1).await?;
+                    let envelope = match self.keyring.seal(&aad, &kek, &new.data).await {
+                        Err(error) if is_of_an_old_root(&error) && attempt < TRIES => {
+                            self.store.forget_kek(scope.domain());
+                            continue;
+                        }
+                        sealed => sealed?,
+                    };
                     let change = DataChange {
                         replaces: current.version,
                         schema_id: new.schema_id.clone(),
-                        envelope: self.keyring.seal(&aad, &kek, &new.data).await?,
+                        envelope,
                         kek,
                         keep: self.limits.data_versions,
                     };

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     auth::Scope,
     error::{Error, Result},
-    hsm::{Hsm, Lane, Rewrapping, SealedBlock, WrappedKek},
+    hsm::{Hsm, HsmError, Lane, Rewrapping, SealedBlock, WrappedKek},
     ids::{DomainId, KekVersion, RootVersion, hex},
 };
 
@@ -126,6 +126,13 @@ impl Keyring {
         let dek = self.hsm.unwrap_dek(aad.lane(), bound.0, bound.1, dek).await?;
         document.open(&dek, &aad.document())
     }
+}
+
+/// Whether `error` says that a KEK is under a root that the token does not have any more: where it was remembered, there
+/// may be a newer one.
+pub fn is_of_an_old_root(error: &Error) -> bool {
+    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref());
+    matches!(cause, Some(HsmError::NoRoot(_)))
 }
 
 impl Kek {

@@ -85,12 +85,9 @@ pub fn destroy_root(settings: &Settings, version: RootVersion) -> Result<bool, H
     })
 }
 
-/// The newest version of the root key on the token.
-pub fn newest_root(settings: &Settings) -> Result<RootVersion, HsmError> {
-    visit(settings, |session| {
-        let roots = stored_roots(session)?;
-        Ok(roots.last_key_value().map_or(RootVersion::FIRST, |(version, _)| *version))
-    })
+/// The versions of the root key on the token, rising.
+pub fn root_versions(settings: &Settings) -> Result<Vec<RootVersion>, HsmError> {
+    visit(settings, |session| Ok(stored_roots(session)?.into_keys().collect()))
 }
 
 /// Makes the root of `version`, and `copies` of it. It is the last thing that is made: when anything fails, there is none.

@@ -31,6 +31,9 @@ pub enum HsmError {
     /// The token is not set up as it must be.
     #[error("{0}")]
     Setup(String),
+    /// The token does not have the root that wraps a key.
+    #[error("the token has no root key {0}")]
+    NoRoot(i32),
     /// A PKCS#11 call failed.
     #[error("PKCS#11: {0}")]
     Call(Failure),
@@ -61,7 +64,7 @@ impl HsmError {
     pub(super) const fn is_hopeless(&self) -> bool {
         match self {
             Self::Call(failure) => failure.class.is_hopeless(),
-            Self::PinIncorrect | Self::Setup(_) => true,
+            Self::PinIncorrect | Self::Setup(_) | Self::NoRoot(_) => true,
             _ => false,
         }
     }

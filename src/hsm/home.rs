@@ -18,7 +18,8 @@ use super::{
 /// How long a worker's process may take to begin.
 const START: Duration = Duration::from_secs(10);
 
-/// Bytes of the pipe of orders, as many as Linux allows everybody; an order has about 200, and 1,400 at most.
+/// Bytes of the pipe of orders, as many as Linux allows everybody; an order has about 200, a rewrap
+/// up to 40,000, of which a few are under way.
 const PIPE: usize = 1024 * 1024;
 
 /// The command that tells the program to be a worker.

@@ -55,8 +55,7 @@ impl Roots {
 
 /// The root of `version`, as it can be worked with fastest.
 pub(super) fn find_root(session: &Session, version: RootVersion) -> Result<Root, HsmError> {
-    let text = format!("the token has no root key {}", version.0);
-    let missing = || HsmError::Setup(text);
+    let missing = || HsmError::NoRoot(version.0);
     let object = *stored_roots(session)?.get(&version).ok_or_else(missing)?;
     Ok(Root { version, object: at_hand(session, object) })
 }

@@ -134,7 +134,12 @@ impl Worker {
                 };
                 let iv = worker.random.take(&worker.session)?;
                 let block = opened.expose();
-                wrapped.push(Some(SealedBlock::seal(&worker.session, key, iv, &dek.to, block)?));
+                let sealed = SealedBlock::seal(&worker.session, key, iv, &dek.to, block)?;
+                // Nobody else has it once this is stored.
+                if *sealed.open(&worker.session, key, &dek.to)? != *block {
+                    return Err(HsmError::misbehaved("a DEK changed when it was wrapped"));
+                }
+                wrapped.push(Some(sealed));
             }
             proven(worker)?;
             Ok(wrapped)

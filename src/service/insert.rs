@@ -3,7 +3,7 @@
 use super::{UserSecretService, input::New};
 use crate::{
     auth::Scope,
-    crypto::Aad,
+    crypto::{Aad, is_of_an_old_root},
     error::Result,
     ids::{DataVersion, UserId, UserSecretId},
     store::{Inserted, NewRow},
@@ -20,6 +20,13 @@ impl UserSecretService {
     ) -> Result<Inserted> {
         let aad = Aad::for_record(scope, owner, &id, DataVersion(1))?;
         let kek = self.keys.active(scope, 1).await?;
+        let envelope = match self.keyring.seal(&aad, &kek, &new.data).await {
+            Err(error) if is_of_an_old_root(&error) => {
+                self.store.forget_kek(scope.domain());
+                return Ok(Inserted::StaleKek);
+            }
+            sealed => sealed?,
+        };
         let row = NewRow {
             id,
             user_id: owner.clone(),
@@ -31,7 +38,7 @@ impl UserSecretService {
             idempotency: new.idempotency.clone(),
             created_at: new.created_at,
             position: new.position,
-            envelope: self.keyring.seal(&aad, &kek, &new.data).await?,
+            envelope,
             kek,
         };
         self.store.insert(scope, row).await

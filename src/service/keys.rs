@@ -88,8 +88,8 @@ impl KeyService {
         Err(Error::unavailable("the domain's key changed again and again"))
     }
 
-    /// Makes the KEK of `version` and stores it, unless somebody was faster.
-    async fn make(&self, scope: &Scope, version: KekVersion) -> Result<()> {
+    /// Makes the KEK of `version` and stores it; false when somebody was faster.
+    async fn make(&self, scope: &Scope, version: KekVersion) -> Result<bool> {
         let root = self.store.active_root().await?;
         let kek = self.keyring.generate_kek(scope, version, root).await?;
         self.store.add_kek(scope, kek).await
@@ -114,10 +114,14 @@ impl KeyService {
         let target = Target::Domain { domain, owner: None };
         self.gate
             .run(caller, Verb::RotateKey, target, async |scope| {
-                let newest = self.store.newest_kek(scope).await?;
-                self.make(scope, newest.map_or(KekVersion(1), KekVersion::next)).await?;
-                self.asked.notify_one();
-                Ok(scope.domain().clone())
+                for _ in 0..TRIES {
+                    let newest = self.store.newest_kek(scope).await?;
+                    if self.make(scope, newest.map_or(KekVersion(1), KekVersion::next)).await? {
+                        self.asked.notify_one();
+                        return Ok(scope.domain().clone());
+                    }
+                }
+                Err(Error::unavailable("the domain's key changed again and again"))
             })
             .await
     }
@@ -142,7 +146,7 @@ impl KeyService {
                 match keks.first() {
                     // The version after the one that is too old: another replica may be about to make it.
                     Some(active) if active.destroyed_at.is_none() && active.created_at < oldest => {
-                        self.make(scope, active.version.next()).await
+                        self.make(scope, active.version.next()).await.map(|_| ())
                     }
                     _ => Ok(()),
                 }

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::{
     Store, UserSecret,
-    kek::is_active,
+    kek::{KEK, is_active, is_stale},
     tags::replace_tags,
     user_secret::{find_row_to_change, select_in, visible},
 };
@@ -18,7 +18,7 @@ use crate::{
     clock::Timestamp,
     crypto::{Envelope, Kek},
     database::{Admits, failed},
-    error::{Code, Error, Result},
+    error::{Error, Result},
     ids::{DataVersion, DomainId, UserSecretId},
 };
 
@@ -104,10 +104,11 @@ impl Store {
             .change(scope, scope.event(), move |transaction| {
                 Box::pin(async move {
                     let mut row = find_row_to_change(transaction, &within, &id).await?;
-                    if row.version != change.replaces.0
-                        || !is_active(transaction, within.domain(), &change.kek).await?
-                    {
+                    if row.version != change.replaces.0 {
                         return Err(Error::aborted("expectedVersion"));
+                    }
+                    if !is_active(transaction, within.domain(), &change.kek).await? {
+                        return Err(Error::aborted(KEK));
                     }
                     let next = change.replaces.next();
                     let version = version_row(within.domain(), &id, next, &change.envelope, now);
@@ -123,7 +124,8 @@ impl Store {
                 })
             })
             .await;
-        if outcome.as_ref().is_err_and(|error| error.code() == Code::Aborted) {
+        // A KEK that is forgotten for nothing costs the domain wraps.
+        if outcome.as_ref().is_err_and(is_stale) {
             self.keks.invalidate(scope.domain());
         }
         outcome

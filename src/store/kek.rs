@@ -26,9 +26,17 @@ use crate::{
     auth::Scope,
     crypto::Kek,
     database::{Admits, failed, shut_error},
-    error::{Error, Result},
+    error::{Code, Error, Result},
     ids::{DomainId, KekVersion, RootVersion},
 };
+
+/// What an error names when the KEK that something was sealed under is not the active one any more.
+pub(super) const KEK: &str = "kek";
+
+/// Whether it is such an error.
+pub(super) fn is_stale(error: &Error) -> bool {
+    error.code() == Code::Aborted && error.argument().is_some_and(|(_, name, _)| name == KEK)
+}
 
 /// How many wraps a replica takes from a KEK's budget at a time: writing each down would cost a commit.
 const RESERVED: i64 = 65_536;
@@ -45,6 +53,8 @@ pub enum Reserved {
     Kek(Kek),
     /// Nothing with a budget left: the next version is to be made.
     Next(KekVersion),
+    /// Another one by now: it is to be asked for again.
+    Again,
 }
 
 impl Active {
@@ -106,12 +116,12 @@ impl Store {
                     .map_err(failed)?;
                 let reserved = match taken.into_iter().next() {
                     Some(row) => Reserved::Kek(row.into()),
-                    None => {
-                        let newest = newest(transaction, within.domain(), None).await?;
-                        Reserved::Next(
-                            newest.map_or(KekVersion(1), |row| KekVersion(row.version).next()),
-                        )
-                    }
+                    None => match newest(transaction, within.domain(), None).await? {
+                        // Another one was made while this waited.
+                        Some(row) if is_usable(&row, most) => Reserved::Again,
+                        Some(row) => Reserved::Next(KekVersion(row.version).next()),
+                        None => Reserved::Next(KekVersion(1)),
+                    },
                 };
                 Ok((reserved, Vec::new()))
             })
@@ -131,10 +141,10 @@ impl Store {
         Ok(newest.map(|row| KekVersion(row.version)))
     }
 
-    /// Stores `kek` as the domain's active one, unless somebody was faster; whoever wins, there is another one then.
+    /// Stores `kek` as the domain's active one; false when somebody was faster.
     ///
     /// What is sealed under older versions is to be moved.
-    pub async fn add_kek(&self, scope: &Scope, kek: Kek) -> Result<()> {
+    pub async fn add_kek(&self, scope: &Scope, kek: Kek) -> Result<bool> {
         let (within, trail, now) = (scope.clone(), self.trail.clone(), self.now().as_micros());
         let added = kek.clone();
         let stored = self
@@ -150,8 +160,14 @@ impl Store {
         if stored {
             self.hold(scope.domain(), kek);
         }
-        Ok(())
+        Ok(stored)
     }
+}
+
+fn is_usable(row: &kek::Model, most: i64) -> bool {
+    row.retired_at.is_none()
+        && row.destroyed_at.is_none()
+        && row.wraps.saturating_add(RESERVED) <= most
 }
 
 /// What the audit trail says of a new KEK.

@@ -14,7 +14,10 @@ use sea_orm::{
     sea_query::{Expr, ExprTrait as _, OnConflict},
 };
 
-use super::{Store, damaged, kek::stored};
+use super::{
+    Store, damaged,
+    kek::{lock, stored},
+};
 use crate::{
     auth::Scope,
     clock::Timestamp,
@@ -49,6 +52,8 @@ impl Store {
         let (within, now) = (scope.clone(), self.now().as_micros());
         self.change(scope, scope.event(), move |transaction| {
             Box::pin(async move {
+                // A rotation that is under way is waited for: what it asks for is not to be undone.
+                lock(transaction, within.domain()).await?;
                 match stored(transaction, within.domain()).await?.first() {
                     Some(newest) => {
                         ask(transaction, within.domain(), KekVersion(newest.version), now).await
@@ -93,11 +98,7 @@ impl Store {
         let within = scope.clone();
         self.change_many(scope, Admits::Living, move |transaction| {
             Box::pin(async move {
-                if transaction.get_database_backend() == DbBackend::Postgres {
-                    // However many there are.
-                    let patiently = "SET LOCAL statement_timeout = 0";
-                    transaction.execute_unprepared(patiently).await.map_err(failed)?;
-                }
+                patiently(transaction).await?;
                 let keks = stored(transaction, within.domain()).await?;
                 let old = keks.iter().skip(1).filter(|kek| kek.destroyed_at.is_none());
                 let old: Vec<i32> = old.map(|kek| kek.version).collect();
@@ -129,6 +130,7 @@ impl Store {
         self.change_many(scope, Admits::Living, move |transaction| {
             Box::pin(async move {
                 let (domain, mut events, mut left) = (within.domain(), Vec::new(), 0);
+                patiently(transaction).await?;
                 let newest = stored(transaction, domain).await?.first().map(|kek| kek.version);
                 for old in retired(transaction, domain).await? {
                     let version = KekVersion(old.version);
@@ -150,7 +152,7 @@ impl Store {
                     .col_expr(rewrap::Column::FinishedAt, Expr::value(now))
                     .col_expr(rewrap::Column::Failed, Expr::value(left))
                     .filter(rewrap::Column::DomainId.eq(domain.as_str()))
-                    .filter(rewrap::Column::ToVersion.eq(newest))
+                    .filter(rewrap::Column::ToVersion.lte(newest))
                     .exec(transaction);
                 let finished = done.await.map_err(failed)?.rows_affected == 1;
                 Ok((finished, events))
@@ -181,6 +183,15 @@ impl Store {
         };
         rows.iter().map(parse).collect()
     }
+}
+
+/// However many there are, and however many were.
+async fn patiently(transaction: &DatabaseTransaction) -> Result<()> {
+    if transaction.get_database_backend() == DbBackend::Postgres {
+        let patiently = "SET LOCAL statement_timeout = 0";
+        transaction.execute_unprepared(patiently).await.map_err(failed)?;
+    }
+    Ok(())
 }
 
 /// Writes down that the DEKs of `domain` are to move to `to`, or go on moving.

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     auth::Scope,
     clock::Timestamp,
-    database::{Admits, Planning, failed},
+    database::{Admits, Planning, failed, shut_error},
     error::{Code, Error, Result},
     ids::{DomainId, KekVersion},
 };
@@ -93,6 +93,9 @@ impl Store {
                     .map_err(failed)?;
                 let row = lock(transaction, domain).await?;
                 let row = row.ok_or_else(|| Error::internal("a domain's row is gone"))?;
+                if row.shredded_at.is_some() {
+                    return Err(shut_error());
+                }
                 let mut rows = stored(transaction, domain).await?;
                 rows.reverse();
                 let told = told.iter().map(|(version, blob)| (*version, blob));

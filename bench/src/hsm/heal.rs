@@ -32,7 +32,7 @@ pub(crate) struct Healed {
 }
 
 const FAULTS: [(&str, &str); 6] = [
-    ("the module crashes once", "function=C_Decrypt kill count=1"),
+    ("the module crashes once", "function=C_Decrypt kill count=1 for_ms=100"),
     ("a call hangs", "function=C_Decrypt hang"),
     ("the device is removed", "function=* return=CKR_DEVICE_REMOVED"),
     ("sessions are closed once", "function=C_DecryptInit close_sessions count=1 for_ms=500"),
@@ -56,7 +56,7 @@ pub(super) async fn measure(options: &HsmOptions) -> Result<Vec<Healed>, Failure
         let (from, to) = if on { (&tokens, &aside) } else { (&aside, &tokens) };
         // What works still goes on, so the process is to begin anew as well.
         if on {
-            faults.set("function=C_Decrypt kill count=1")?;
+            faults.set("function=C_Decrypt kill count=1 for_ms=100")?;
         }
         Ok(std::fs::rename(from, to)?)
     };

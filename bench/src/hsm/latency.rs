@@ -55,7 +55,8 @@ pub(super) async fn measure(options: &HsmOptions) -> Result<Vec<Cell>, Failure> 
         service.restart("").await?;
         for (delay, call_us) in LATENCIES_US.into_iter().zip(&alone) {
             faults.set(&delayed(delay))?;
-            let connections = (sessions * 2).max(8);
+            // Enough to hide the time that each waits.
+            let connections = (sessions * 4).clamp(32, 128);
             let load = Load { connections, warm_up: Duration::from_millis(500), window };
             let cpu = || service.cpu(None);
             let figures = load.drive(service.address, &reveals, cpu).await?;

@@ -23,7 +23,7 @@ BEGIN
     EXECUTE format('GRANT USAGE ON SCHEMA %I TO %I', current_schema(), service);
     EXECUTE format('GRANT SELECT ON seaql_migrations TO %I', service);
     EXECUTE format('GRANT SELECT, INSERT ON domains, keks, audit_events, audit_blocks TO %I', service);
-    -- Keys retire and are destroyed, domains are shredded; what was first said of either stays.
+    -- Keys retire and are destroyed, domains are shredded.
     EXECUTE format('GRANT UPDATE (shredded_at, shred_statement, shred_signature) ON domains TO %I', service);
     EXECUTE format('GRANT UPDATE (blob, binding, wraps, retired_at, destroyed_at) ON keks TO %I', service);
     EXECUTE format('GRANT SELECT, INSERT, UPDATE ON rewraps TO %I', service);

@@ -14,15 +14,24 @@ use crate::{app::Core, config::Config, database::Database, hsm, ids::RootVersion
 pub(super) fn rotate(config: &Config, keys: &[PathBuf], outs: &[PathBuf]) -> Result<(), Failure> {
     start_log(&config.log)?;
     let settings = config.hsm_settings()?;
-    let on_token = hsm::newest_root(&settings)?;
+    let on_token = hsm::root_versions(&settings)?;
     let (active, left) = with(config, async |core, config| {
         let owner = Database::owner(&config.database.settings()?).await.map_err(failure)?;
         let active = core.keys.active_root().await.map_err(failure)?;
         Ok((active, core.keys.count_keks(&owner, active).await.map_err(failure)?))
     })?;
     // What was begun and not ended goes on; otherwise there is another one.
-    let to = if on_token > active {
-        on_token
+    if !on_token.contains(&active) && on_token.last().is_none_or(|newest| *newest < active) {
+        // Another key must not take its name: what the first has wrapped would be lost.
+        return Err(format!(
+            "the token has no root key {}, which wraps new keys: `usersecret hsm restore` brings it",
+            active.0
+        )
+        .into());
+    }
+    let newest = on_token.last().copied().unwrap_or(active);
+    let to = if newest > active {
+        newest
     } else if left > 0 {
         active
     } else {

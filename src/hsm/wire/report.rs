@@ -33,6 +33,9 @@ pub(in crate::hsm) struct Report {
     /// Of a failed call.
     #[prost(uint32, tag = "7")]
     class: u32,
+    /// The version of a root that is not there.
+    #[prost(int32, tag = "9")]
+    root: i32,
     /// DEKs that were rewrapped; empty where one did not open.
     #[prost(bytes = "vec", repeated, tag = "8")]
     blocks: Vec<Vec<u8>>,
@@ -54,6 +57,7 @@ enum Kind {
     Away = 10,
     Stopped = 11,
     Rewrapped = 12,
+    NoRoot = 13,
 }
 
 impl std::fmt::Debug for Report {
@@ -127,6 +131,10 @@ impl Report {
             HsmError::Tampered(what) => (Kind::Tampered, what.into_owned()),
             HsmError::PinIncorrect => (Kind::PinIncorrect, String::new()),
             HsmError::Setup(text) => (Kind::Setup, text),
+            HsmError::NoRoot(version) => {
+                self.root = version;
+                (Kind::NoRoot, String::new())
+            }
             HsmError::Call(failure) => {
                 let index = Class::ALL.iter().position(|class| *class == failure.class);
                 self.class = index.and_then(|index| u32::try_from(index).ok()).unwrap_or(u32::MAX);
@@ -165,6 +173,7 @@ impl Report {
             Kind::Tampered => return Err(HsmError::Tampered(text.into())),
             Kind::PinIncorrect => return Err(HsmError::PinIncorrect),
             Kind::Setup => return Err(HsmError::Setup(text)),
+            Kind::NoRoot => return Err(HsmError::NoRoot(self.root)),
             Kind::Misbehaved => return Err(HsmError::Misbehaved(text.into())),
             Kind::Away => return Err(HsmError::Away(text)),
             Kind::Stopped => return Err(HsmError::Stopped),

@@ -7,14 +7,14 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use super::KeyService;
 use crate::{
     auth::{Caller, Scope, Target, Verb},
-    crypto::{Aad, Kek, Keyring, SealedBlock, WrappedDek},
+    crypto::{Aad, Kek, Keyring, SealedBlock, WrappedDek, is_of_an_old_root},
     error::{Error, Result},
     ids::{DataVersion, DomainId, UserId, UserSecretId},
     store::{Moved, Passed, Rewrap, StoredDek},
 };
 
 /// HSM jobs of one batch that wait at the same time.
-const JOBS: usize = 4;
+const JOBS: usize = 2;
 
 /// How often it is looked for what is said to be left and is not found, before it is left: rows without a secret, say, which
 /// somebody put there.
@@ -109,7 +109,9 @@ impl KeyService {
         told: &Told<'_>,
     ) -> Result<Option<Walk>> {
         let (mut passed, mut walk) = (Passed::default(), Walk::default());
-        while let Some(batch) = self.store.next_batch(scope, &passed).await? {
+        // So few that the domain is held until the next one comes.
+        let most = pace.map_or(u64::MAX, |pace| u64::from(pace) * 5).max(1);
+        while let Some(batch) = self.store.next_batch(scope, &passed, most).await? {
             let begun = Instant::now();
             let count = i64::try_from(batch.deks.len()).map_err(Error::internal)?;
             let to = self.active(scope, count).await?;
@@ -120,7 +122,13 @@ impl KeyService {
                 }
                 continue;
             }
-            let deks = self.rewrap_batch(scope, &batch.from, &to, &batch.deks).await?;
+            let deks = match self.rewrap_batch(scope, &batch.from, &to, &batch.deks).await {
+                Err(error) if is_of_an_old_root(&error) && batch.from.root != to.root => {
+                    self.store.forget_kek(scope.domain());
+                    return Err(error);
+                }
+                rewrapped => rewrapped?,
+            };
             match self.store.store_batch(scope, holder, &batch, &to, &deks).await? {
                 Moved::Stored => {}
                 Moved::Stale => {

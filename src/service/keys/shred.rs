@@ -13,8 +13,8 @@ use crate::{
 
 /// What a statement says beside its facts, so that nobody reads more into it.
 const RESERVATION: &str = "Backups, write-ahead logs, replicas and unused pages of the database may still hold these keys, \
-wrapped under the versions of the root key that are named. Until those are destroyed (`usersecret hsm rotate-root`, then \
-`usersecret hsm destroy-root`) or the copies are gone, who has such a copy and the HSM can open them.";
+wrapped under the versions of the root key that are named or under older ones. Until those and every copy of them are destroyed \
+(`usersecret hsm rotate-root`, then `usersecret hsm destroy-root`), or what holds the keys is gone, who has both can open them.";
 
 /// How often a statement is made anew because the keys changed meanwhile.
 const TRIES: usize = 4;

@@ -12,7 +12,7 @@ use serde_json::json;
 use super::{
     super::{
         Store,
-        kek::{is_active, stored},
+        kek::{KEK, is_active, is_stale, stored},
     },
     hold,
 };
@@ -66,8 +66,13 @@ pub enum Moved {
 pub struct Passed(i32, String, i32);
 
 impl Store {
-    /// The next DEKs behind `passed` that are under an older KEK than the newest; none when there are no more.
-    pub async fn next_batch(&self, scope: &Scope, passed: &Passed) -> Result<Option<DekBatch>> {
+    /// The next DEKs, `most` at most, behind `passed` that are under an older KEK than the newest; none when there are no more.
+    pub async fn next_batch(
+        &self,
+        scope: &Scope,
+        passed: &Passed,
+        most: u64,
+    ) -> Result<Option<DekBatch>> {
         let walk = Planning::Walk;
         let snapshot = self.database.begin(scope.domain(), Admits::Living, walk).await?;
         let keks = stored(&snapshot, scope.domain()).await?;
@@ -75,7 +80,7 @@ impl Store {
         let old = keks.into_iter().skip(1).rev();
         let old = old.filter(|kek| kek.destroyed_at.is_none() && kek.version >= passed.0);
         for from in old {
-            let deks = deks_under(&snapshot, scope, from.version, passed).await?;
+            let deks = deks_under(&snapshot, scope, from.version, passed, most).await?;
             if !deks.is_empty() {
                 return Ok(Some(DekBatch { from: from.into(), newest, deks }));
             }
@@ -102,7 +107,7 @@ impl Store {
                 let domain = within.domain();
                 // What is moved to a KEK that is destroyed meanwhile would be lost.
                 if !is_active(transaction, domain, &to).await? {
-                    return Err(Error::aborted("kek"));
+                    return Err(Error::aborted(KEK));
                 }
                 let count = replace(transaction, domain, to.version, &pairs).await?;
                 let own = rewrap::Column::Holder.eq(&holder);
@@ -113,21 +118,20 @@ impl Store {
         });
         match moved.await {
             Ok(()) => Ok(Moved::Stored),
-            Err(error) if error.code() == Code::Aborted => match error.argument() {
-                Some((_, "kek", _)) => Ok(Moved::Stale),
-                _ => Ok(Moved::Lost),
-            },
+            Err(error) if is_stale(&error) => Ok(Moved::Stale),
+            Err(error) if error.code() == Code::Aborted => Ok(Moved::Lost),
             Err(error) => Err(error),
         }
     }
 }
 
-/// Up to [`BATCH`] DEKs behind `passed` that are under the KEK of `version`.
+/// Up to `most` DEKs, and [`BATCH`], behind `passed` that are under the KEK of `version`.
 async fn deks_under(
     snapshot: &DatabaseTransaction,
     scope: &Scope,
     version: i32,
     passed: &Passed,
+    most: u64,
 ) -> Result<Vec<StoredDek>> {
     use user_secret_version::Column::{Dek, DomainId, KekVersion, UserSecretId, Version};
     let column = |column| Expr::col((user_secret_version::Entity, column));
@@ -144,7 +148,7 @@ async fn deks_under(
         .filter(place.gt(Expr::tuple([after.0.into(), after.1.into()])))
         .order_by_asc(UserSecretId)
         .order_by_asc(Version)
-        .limit(BATCH)
+        .limit(Ord::min(most, BATCH))
         .into_model();
     deks.all(snapshot).await.map_err(failed)
 }
