@@ -10,7 +10,7 @@ ARGS ?=
 STEPS := install-test tree-save fmt clippy doc deny kryoptic cargo-test schema tree-check
 step = @printf '\n==> %s\n' '$@'
 
-.PHONY: help run install install-bench bench oracles tenants rows fuzz soak test tls-scan clients $(STEPS)
+.PHONY: help run install install-bench bench bench-hsm oracles tenants rows fuzz soak test tls-scan clients $(STEPS)
 
 help: ## Lists the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,10 @@ tenants: install-bench ## Looks at what grows with the number of tenants, up to 
 rows: install-bench ## Looks at what grows with the number of secrets, up to 5 million, about an hour; ARGS="--sizes 10000,100000" adds options
 	cargo build --release --locked
 	cargo run --release --locked -p bench -- rows $(ARGS)
+
+bench-hsm: install-bench ## Measures the engine beside its HSM: latencies, homes, cold keys, rewraps, faults, a quarter of an hour; ARGS="--parts heal" adds options
+	cargo build --release --locked
+	cargo run --release --locked -p bench -- hsm $(ARGS)
 
 fuzz: install ## Looks for requests that the query language does not take well, ten minutes for each target; ARGS=60 for so many seconds
 	@scripts/fuzz.sh $(ARGS)

@@ -174,6 +174,9 @@ pub(crate) struct HsmOptions {
     /// What is measured.
     #[arg(long, value_delimiter = ',', default_value = "latency,homes,cold,rewrap,heal")]
     pub(crate) parts: Vec<String>,
+    /// The database of all but rewraps.
+    #[arg(long, default_value = "postgres")]
+    pub(crate) database: Database,
     /// How often homes, rewraps and faults are measured; the figures are medians.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) rounds: u32,

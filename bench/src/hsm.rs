@@ -17,9 +17,10 @@ use crate::{
     Failure,
     cli::{HsmOptions, progress},
     machine::{self, Machine},
+    postgres::Cluster,
     report::HSM,
     service::{Service, Setup},
-    subject::Variant,
+    subject::{Database, Variant},
 };
 
 /// What was measured; what was not asked for is not there.
@@ -28,6 +29,7 @@ pub(crate) struct HsmFigures {
     pub(crate) machine: Machine,
     pub(crate) began: String,
     pub(crate) seconds: u64,
+    pub(crate) database: Database,
     pub(crate) latency: Vec<Cell>,
     pub(crate) homes: Vec<Home>,
     pub(crate) cold: Vec<Cold>,
@@ -39,8 +41,12 @@ pub(crate) struct HsmFigures {
 pub(crate) async fn run(options: &HsmOptions) -> Result<HsmFigures, Failure> {
     let out = &options.common.out;
     let begun = Instant::now();
+    let cluster = matches!(options.database, Database::Postgres).then(|| Cluster::start(out));
+    let cluster = cluster.transpose()?;
+    let ground = Ground { options, cluster: cluster.as_ref() };
     let mut figures = HsmFigures {
-        machine: Machine::look(None),
+        database: options.database,
+        machine: Machine::look(cluster.as_ref().and_then(Cluster::version)),
         began: machine::now(),
         seconds: 0,
         latency: Vec::new(),
@@ -51,11 +57,13 @@ pub(crate) async fn run(options: &HsmOptions) -> Result<HsmFigures, Failure> {
     };
     for part in &options.parts {
         match part.as_str() {
-            "latency" => figures.latency = latency::measure(options).await?,
-            "homes" => figures.homes = homes::measure(options).await?,
-            "cold" => figures.cold = cold::measure(options).await?,
-            "rewrap" => figures.rewraps = rewrap::measure(options).await?,
-            "heal" => figures.healed = heal::measure(options).await?,
+            "latency" => figures.latency = latency::measure(&ground).await?,
+            "homes" => figures.homes = homes::measure(&ground).await?,
+            "cold" => figures.cold = cold::measure(&ground).await?,
+            "rewrap" => {
+                figures.rewraps = rewrap::measure(&Ground { cluster: None, ..ground }).await?
+            }
+            "heal" => figures.healed = heal::measure(&ground).await?,
             other => return Err(format!("--parts: there is no part {other:?}").into()),
         }
         figures.seconds = begun.elapsed().as_secs();
@@ -65,22 +73,11 @@ pub(crate) async fn run(options: &HsmOptions) -> Result<HsmFigures, Failure> {
     Ok(figures)
 }
 
-/// A service on new data in SQLite, with settings from the environment.
-async fn start(
-    options: &HsmOptions,
-    name: &str,
-    module: &Path,
-    env: Env,
-) -> Result<Service, Failure> {
-    Service::start(&Setup {
-        binary: &options.common.binary,
-        module,
-        dir: options.common.out.join(format!("hsm-{name}")),
-        database_url: None,
-        variant: Variant::On,
-        env,
-    })
-    .await
+/// What everything is measured on.
+#[derive(Clone, Copy)]
+struct Ground<'a> {
+    options: &'a HsmOptions,
+    cluster: Option<&'a Cluster>,
 }
 
 /// Variables of the service.
@@ -90,14 +87,37 @@ fn env(settings: &[(&str, String)]) -> Env {
     settings.iter().map(|(key, value)| (format!("USERSECRET_{key}"), value.clone())).collect()
 }
 
-/// A service over a module that does as it is told.
-async fn start_faulty(options: &HsmOptions, name: &str) -> Result<(Service, Faults, Env), Failure> {
-    let faults = Faults::new(&options.common.out);
-    faults.set("")?;
-    let mut told = env(&[("HSM__PROCESS_JOBS", "0".to_owned())]);
-    for (key, value) in faults.environment(&options.common.module) {
-        told.push((key.to_owned(), value.display().to_string()));
+impl Ground<'_> {
+    /// A service on new data, with settings from the environment.
+    async fn start(&self, name: &str, module: &Path, env: Env) -> Result<Service, Failure> {
+        let database = format!("hsm_{name}");
+        let url =
+            self.cluster.map(|cluster| cluster.create(&database).map(|()| cluster.url(&database)));
+        Service::start(&Setup {
+            binary: &self.options.common.binary,
+            module,
+            dir: self.options.common.out.join(format!("hsm-{name}")),
+            database_url: url.transpose()?,
+            variant: Variant::On,
+            env,
+        })
+        .await
     }
-    let service = start(options, name, &kit::library()?, told.clone()).await?;
-    Ok((service, faults, told))
+
+    /// A service over a module that does as it is told.
+    async fn start_faulty(&self, name: &str) -> Result<(Service, Faults, Env), Failure> {
+        let faults = Faults::new(&self.options.common.out);
+        faults.set("")?;
+        let mut told = env(&[("HSM__PROCESS_JOBS", "0".to_owned())]);
+        for (key, value) in faults.environment(&self.options.common.module) {
+            told.push((key.to_owned(), value.display().to_string()));
+        }
+        let service = self.start(name, &kit::library()?, told.clone()).await?;
+        Ok((service, faults, told))
+    }
+
+    /// Has the database know what it holds: autovacuum does this within minutes.
+    fn settle(&self, name: &str) -> Result<(), Failure> {
+        self.cluster.map_or(Ok(()), |cluster| cluster.sql(&format!("hsm_{name}"), "VACUUM ANALYZE"))
+    }
 }

@@ -40,7 +40,7 @@
 //! | `corrupt` | one bit of what it gives is another |
 //!
 //! When several lines match a call, all happen, in the order of the lines. Each process counts its own calls.
-//! Calls that only ask for the size of an output count as others do; cryptoki makes one before each `C_Decrypt`. `corrupt` is for
+//! Calls that only ask for the size of an output count as others do; cryptoki makes one before each `C_WrapKey`. `corrupt` is for
 //! `C_Encrypt`, `C_Decrypt`, `C_WrapKey` and `C_GenerateRandom`, and for it only calls with room for the output count.
 //!
 //! `swap_key` is for `C_EncryptInit`, `C_DecryptInit`, `C_SignInit`, `C_WrapKey` (each of its keys) and `C_UnwrapKey`. The

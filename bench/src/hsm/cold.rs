@@ -5,10 +5,9 @@ use std::{sync::Arc, time::Duration};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{env, start};
+use super::{Ground, env};
 use crate::{
     Failure,
-    cli::HsmOptions,
     dataset::{REVEAL, body, data},
     load::{Load, Requests, once, post},
     results::Figures,
@@ -24,14 +23,16 @@ pub(crate) struct Cold {
     pub(crate) figures: Figures,
 }
 
-pub(super) async fn measure(options: &HsmOptions) -> Result<Vec<Cold>, Failure> {
-    let mut service = start(options, "cold", &options.common.module, Vec::new()).await?;
+pub(super) async fn measure(ground: &Ground<'_>) -> Result<Vec<Cold>, Failure> {
+    let options = ground.options;
+    let mut service = ground.start("cold", &options.common.module, Vec::new()).await?;
     let line = |tenant: usize| {
         let line = json!({ "user_secret_id": id(tenant), "domain_id": domain(tenant), "user_id": "ann",
             "name": "n", "data": data() });
         format!("{line}\n")
     };
     service.import(&(0..TENANTS).map(line).collect::<String>())?;
+    ground.settle("cold")?;
     let system = service.token("acme", None)?;
     let reveal = |tenant: usize| {
         post(&system, &body(REVEAL, &json!({ "id": id(tenant), "domain": domain(tenant) })))

@@ -7,10 +7,9 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::start_faulty;
+use super::Ground;
 use crate::{
     Failure,
-    cli::HsmOptions,
     dataset::{self, Dataset},
     load::Connection,
     number::{median, nanos},
@@ -40,8 +39,9 @@ const FAULTS: [(&str, &str); 6] = [
     ("a handle names another key", "function=C_DecryptInit swap_key"),
 ];
 
-pub(super) async fn measure(options: &HsmOptions) -> Result<Vec<Healed>, Failure> {
-    let (service, faults, _) = start_faulty(options, "heal").await?;
+pub(super) async fn measure(ground: &Ground<'_>) -> Result<Vec<Healed>, Failure> {
+    let options = ground.options;
+    let (service, faults, _) = ground.start_faulty("heal").await?;
     service.import(&dataset::lines())?;
     let dataset = Dataset::prepare(&service).await?;
     let requests = dataset.requests(Subject::Reveal);

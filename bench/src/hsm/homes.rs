@@ -4,10 +4,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{env, start};
+use super::{Ground, env};
 use crate::{
     Failure,
-    cli::HsmOptions,
     dataset::{self, Dataset},
     load::Load,
     results::Figures,
@@ -30,10 +29,12 @@ pub(crate) struct Home {
     pub(crate) figures: Figures,
 }
 
-pub(super) async fn measure(options: &HsmOptions) -> Result<Vec<Home>, Failure> {
-    let mut service = start(options, "homes", &options.common.module, Vec::new()).await?;
+pub(super) async fn measure(ground: &Ground<'_>) -> Result<Vec<Home>, Failure> {
+    let options = ground.options;
+    let mut service = ground.start("homes", &options.common.module, Vec::new()).await?;
     service.import(&dataset::lines())?;
     let dataset = Dataset::prepare(&service).await?;
+    ground.settle("homes")?;
     let mut seen: Vec<(&str, Subject, u32, Figures)> = Vec::new();
     for _ in 0..options.rounds {
         for (home, isolation, processes) in HOMES {

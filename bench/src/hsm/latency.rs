@@ -4,10 +4,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{env, start_faulty};
+use super::{Ground, env};
 use crate::{
     Failure,
-    cli::HsmOptions,
     dataset::{self, Dataset},
     floor::hsm,
     load::Load,
@@ -30,11 +29,13 @@ pub(crate) struct Cell {
     pub(crate) figures: Figures,
 }
 
-pub(super) async fn measure(options: &HsmOptions) -> Result<Vec<Cell>, Failure> {
+pub(super) async fn measure(ground: &Ground<'_>) -> Result<Vec<Cell>, Failure> {
+    let options = ground.options;
     let window = Duration::from_secs(options.seconds);
-    let (mut service, faults, told) = start_faulty(options, "latency").await?;
+    let (mut service, faults, told) = ground.start_faulty("latency").await?;
     service.import(&dataset::lines())?;
     let dataset = Dataset::prepare(&service).await?;
+    ground.settle("latency")?;
     let reveals = dataset.requests(Subject::Reveal);
     let delayed = |delay: u64| match delay {
         0 => String::new(),

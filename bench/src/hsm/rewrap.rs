@@ -9,10 +9,9 @@ use sea_orm::sqlx::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{env, start};
+use super::{Ground, env};
 use crate::{
     Failure,
-    cli::HsmOptions,
     dataset::{body, data},
     floor::hsm,
     load::{Connection, post},
@@ -37,9 +36,10 @@ pub(crate) struct Rewrap {
     pub(crate) update_us: f64,
 }
 
-pub(super) async fn measure(options: &HsmOptions) -> Result<Vec<Rewrap>, Failure> {
+pub(super) async fn measure(ground: &Ground<'_>) -> Result<Vec<Rewrap>, Failure> {
+    let options = ground.options;
     let settings = env(&[("KEYS__REWRAP_PER_SECOND", "0".to_owned())]);
-    let service = start(options, "rewrap", &options.common.module, settings).await?;
+    let service = ground.start("rewrap", &options.common.module, settings).await?;
     let line = |number: usize| {
         let line = json!({ "user_secret_id": format!("user-secret-{number:012x}"), "domain_id": "acme",
             "user_id": "ann", "name": "n", "data": data() });

@@ -13,9 +13,12 @@ use crate::{
 
 /// Tables of what was measured.
 pub(super) fn text(figures: &HsmFigures) -> String {
-    let HsmFigures { seconds, began, .. } = figures;
-    let mut text =
-        format!("SQLite, {seconds} s in all, begun {began}.\n\n{}", machine(&figures.machine));
+    let HsmFigures { seconds, began, database, .. } = figures;
+    let mut text = format!(
+        "{}, {seconds} s in all, begun {began}.\n\n{}",
+        database.name(),
+        machine(&figures.machine)
+    );
     let mut part = |title: &str, there: bool, table: String| {
         if there {
             let _ = write!(text, "\n{title}\n\n{table}");
@@ -28,7 +31,7 @@ pub(super) fn text(figures: &HsmFigures) -> String {
     );
     part("The module's homes:", !figures.homes.is_empty(), homes(figures));
     part("Keys at hand and not, 8 connections:", !figures.cold.is_empty(), cold(figures));
-    part("Rewraps:", !figures.rewraps.is_empty(), rewraps(figures));
+    part("Rewraps, on SQLite:", !figures.rewraps.is_empty(), rewraps(figures));
     part(
         "After a fault of two seconds, one reveal after the other:",
         !figures.healed.is_empty(),
