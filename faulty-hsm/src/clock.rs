@@ -8,14 +8,14 @@ use std::{
 /// How often a call that hangs looks whether it may go on.
 pub const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
-/// What is waited for awake: to fall asleep and wake up takes as long.
+/// Shorter times are waited for awake: to fall asleep and wake up takes as long.
 const AWAKE: Duration = Duration::from_micros(20);
 
-/// Waits for `time`, as exactly as the system can.
+/// Waits for `time`, and not much longer. Longer times cost no processor: an HSM that is far away does not either.
 pub fn delay(time: Duration) {
     let end = Instant::now() + time;
-    if let Some(asleep) = time.checked_sub(AWAKE).filter(|asleep| !asleep.is_zero()) {
-        sleep(asleep);
+    if time > AWAKE {
+        sleep(time);
     }
     while Instant::now() < end {
         std::hint::spin_loop();
