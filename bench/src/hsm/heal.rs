@@ -24,7 +24,7 @@ const FAULT: Duration = Duration::from_secs(2);
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Healed {
     pub(crate) fault: String,
-    /// From the end of the fault to the first reveal.
+    /// From the end of the fault to the first reveal; of one that happens once it says nothing.
     pub(crate) healed_ms: f64,
     /// The longest time without one in the whole.
     pub(crate) gap_ms: f64,
