@@ -1,7 +1,12 @@
 //! A domain whose keys are destroyed, and what is said of it.
 
-use ::entity::{domain, kek};
-use sea_orm::{ActiveModelTrait as _, ActiveValue::Set, EntityTrait as _, sea_query::OnConflict};
+use ::entity::{domain, kek, rewrap};
+use sea_orm::{
+    ActiveModelTrait as _,
+    ActiveValue::Set,
+    ColumnTrait as _, EntityTrait as _, QueryFilter as _,
+    sea_query::{Expr, OnConflict},
+};
 
 use super::{
     KekInfo, Store,
@@ -105,6 +110,13 @@ impl Store {
                 for row in rows.into_iter().filter(|row| row.destroyed_at.is_none()) {
                     destroy(transaction, row, at).await?;
                 }
+                // Nothing is left to be moved.
+                #[expect(clippy::disallowed_methods, reason = "the domain is the scope's")]
+                let moot = rewrap::Entity::update_many()
+                    .col_expr(rewrap::Column::FinishedAt, Expr::value(at))
+                    .filter(rewrap::Column::DomainId.eq(domain.as_str()))
+                    .filter(rewrap::Column::FinishedAt.is_null());
+                moot.exec(transaction).await.map_err(failed)?;
                 let shut = domain::ActiveModel {
                     shredded_at: Set(Some(at)),
                     shred_statement: Set(Some(shredding.statement)),

@@ -69,7 +69,10 @@ impl KeyService {
                 if !self.store.take_rewrap(scope, holder).await? {
                     return Ok(Run::Elsewhere);
                 }
-                self.store.count_rewrap(scope).await?;
+                // Once: where it takes long, others may have the domain by then, and are not to begin with it again.
+                if self.store.rewrap(scope).await?.is_some_and(|rewrap| rewrap.total.is_none()) {
+                    self.store.count_rewrap(scope).await?;
+                }
                 let mut vain = 0;
                 loop {
                     let Some(walk) = self.walk(scope, holder, pace, told).await? else {

@@ -163,4 +163,7 @@ async fn a_creation_and_a_rotation_do_not_slip_through_a_shredding() {
             format!("SELECT count(*) FROM keks WHERE domain_id = '{domain}' AND length(blob) > 0");
         assert_eq!(app.database.value::<i64>(&left).await, 0);
     }
+    // Nor is anything due in them for ever.
+    let due = "SELECT count(*) FROM rewraps WHERE finished_at IS NULL";
+    assert_eq!(app.database.value::<i64>(due).await, 0);
 }
