@@ -219,7 +219,8 @@ async fn replace_active(
         destroyed_at: Set(None),
     };
     kek::Entity::insert(row).exec_without_returning(transaction).await.map_err(failed)?;
-    // Behind the insertion: who changes the root looks for KEKs under the old one, and either finds this or is found.
+    // Behind the insertion: whoever has begun another root is seen. One that begins between this and the commit may miss this
+    // KEK; `end_root` locks the table before it looks, so that the old root stays while it wraps anything.
     if newest_root(transaction).await? != kek.root {
         return Err(Error::unavailable("the root key has just changed"));
     }
