@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 
 use super::{
     HsmError, SigningKey,
-    home::Home,
+    home::{Asked, Home},
     keeper::Event,
     queue::{Lane, Queue},
     request::{Outcome, Request},
@@ -153,11 +153,15 @@ impl Desk {
             }
             let number = state.next;
             state.next += 1;
-            if open.home.ask(number, &job.request).is_err() {
-                open.depth = 0;
-                let _ = self.events.send(Event::Ended(open.number));
-                state.queue.put_back(lane, job);
-                return;
+            match open.home.ask(number, &job.request) {
+                Ok(Asked::Taken) => {}
+                // Whatever fills it comes back here when it is done.
+                Ok(Asked::Full) => return state.queue.put_back(lane, job),
+                Err(_) => {
+                    open.depth = 0;
+                    let _ = self.events.send(Event::Ended(open.number));
+                    return state.queue.put_back(lane, job);
+                }
             }
             open.busy += 1;
             let sent = Sent { lane, job, home: open.number, at: now, busy: open.busy };

@@ -2,33 +2,39 @@
 
 use std::{
     io,
-    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
-    sync::{Arc, Mutex, PoisonError},
+    process::{Child, Command, Stdio},
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
+
+use crossbeam_channel::Sender;
 
 use super::{
     HsmError, Isolation, Processes, Settings, SigningKey,
     crew::{Crew, Reply},
     request::Request,
-    wire::{self, Charge, Order, Report},
+    wire::{Charge, Order, Report, Wire},
 };
 
 /// How long a worker's process may take to begin.
 const START: Duration = Duration::from_secs(10);
-
-/// Bytes of the pipe of orders, as many as Linux allows everybody; an order has about 200, a rewrap
-/// up to 40,000, of which a few are under way.
-const PIPE: usize = 1024 * 1024;
 
 /// The command that tells the program to be a worker.
 pub const WORKER: &str = "hsm-worker";
 
 /// Takes requests; what comes of them is told by the reply that it was started with.
 pub(super) enum Home {
-    Threads(Crew),
+    Threads(Threads),
     Process(Process),
+}
+
+/// What came of asking a home.
+pub(super) enum Asked {
+    /// It has the request.
+    Taken,
+    /// It has no room until it has done something.
+    Full,
 }
 
 impl Home {
@@ -40,9 +46,8 @@ impl Home {
     ) -> Result<(Self, SigningKey), HsmError> {
         match &settings.isolation {
             Isolation::Thread => {
-                let crew = Crew::start(settings, reply)?;
-                let key = crew.signing_key().cloned().ok_or(HsmError::Stopped)?;
-                Ok((Self::Threads(crew), key))
+                let (threads, key) = Threads::start(settings, reply)?;
+                Ok((Self::Threads(threads), key))
             }
             Isolation::Process(processes) => {
                 let (process, key) = Process::start(settings, processes, reply, ended)?;
@@ -52,9 +57,9 @@ impl Home {
     }
 
     /// Has `request` done.
-    pub(super) fn ask(&self, number: u64, request: &Request) -> Result<(), HsmError> {
+    pub(super) fn ask(&self, number: u64, request: &Request) -> Result<Asked, HsmError> {
         match self {
-            Self::Threads(crew) => crew.ask(number, request.clone()),
+            Self::Threads(threads) => threads.ask(number, request),
             Self::Process(process) => process.ask(number, request),
         }
     }
@@ -67,11 +72,32 @@ impl Home {
     }
 }
 
+/// A crew in this process.
+pub(super) struct Threads {
+    /// Dropped before the crew: it tells the workers to end.
+    requests: Sender<(u64, Request)>,
+    _crew: Crew,
+}
+
+impl Threads {
+    fn start(settings: &Settings, reply: &Reply) -> Result<(Self, SigningKey), HsmError> {
+        let (requests, queue) = crossbeam_channel::unbounded();
+        let crew = Crew::start(settings, move || queue.clone().into_iter(), reply)?;
+        let key = crew.signing_key().cloned().ok_or(HsmError::Stopped)?;
+        Ok((Self { requests, _crew: crew }, key))
+    }
+
+    fn ask(&self, number: u64, request: &Request) -> Result<Asked, HsmError> {
+        let sent = self.requests.send((number, request.clone()));
+        sent.map(|()| Asked::Taken).map_err(|_| HsmError::Stopped)
+    }
+}
+
 /// A worker's process. Dropped, it finishes what it has, and is killed when that takes too long.
 pub(super) struct Process {
     /// None when it was killed.
     child: Option<Child>,
-    orders: Mutex<Option<ChildStdin>>,
+    wire: Wire,
     patience: Duration,
 }
 
@@ -85,32 +111,29 @@ impl Process {
         use std::os::unix::process::CommandExt as _;
         let failed =
             |error: io::Error| HsmError::Setup(format!("a worker does not start: {error}"));
-        let mut child = Command::new(&processes.program)
+        let (wire, input) = Wire::pair().map_err(failed)?;
+        let child = Command::new(&processes.program)
             .arg(WORKER)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
+            .stdin(Stdio::from(input))
+            // What a module prints goes where the log goes.
+            .stdout(io::stderr())
             // What a terminal sends to the service is not for it.
             .process_group(0)
             .spawn()
             .map_err(failed)?;
-        let (orders, reports) = (child.stdin.take(), child.stdout.take());
-        // Room for all orders of a worker that stands still: who asks must not wait here.
-        if let Some(orders) = &orders {
-            let _ = rustix::pipe::fcntl_setpipe_size(orders, PIPE);
-        }
-        let (child, orders) = (Some(child), Mutex::new(orders));
-        let mut process = Self { child, orders, patience: settings.deadline };
-        let Some(reports) = reports else { return Err(HsmError::Stopped) };
-        process.say(&Charge::new(settings, &processes.log)).map_err(failed)?;
+        let reports = wire.clone().messages::<Report>();
+        let mut process = Self { child: Some(child), wire, patience: settings.deadline };
+        process.wire.send(&Charge::new(settings, &processes.log)).map_err(failed)?;
         let (begun, beginning) = crossbeam_channel::bounded(1);
         let reply = Arc::clone(reply);
         thread::Builder::new()
             .name("hsm-reports".to_owned())
             .spawn(move || {
-                let mut reports = reports;
-                let first = wire::receive::<Report>(&mut reports).ok().flatten();
-                if begun.send(first).is_ok() {
-                    listen(&mut reports, &reply);
+                let mut reports = reports.map_while(Result::ok);
+                if begun.send(reports.next()).is_ok() {
+                    for report in reports {
+                        reply(report.number, report.read());
+                    }
                     ended();
                 }
             })
@@ -125,15 +148,13 @@ impl Process {
         }
     }
 
-    fn say(&self, message: &impl prost::Message) -> io::Result<()> {
-        match &mut *self.orders.lock().unwrap_or_else(PoisonError::into_inner) {
-            Some(orders) => wire::send(orders, message),
-            None => Err(io::ErrorKind::BrokenPipe.into()),
+    fn ask(&self, number: u64, request: &Request) -> Result<Asked, HsmError> {
+        match self.wire.try_send(&Order::new(number, request)) {
+            Ok(()) => Ok(Asked::Taken),
+            // It stands still, or has long orders: who asks must not wait here.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Asked::Full),
+            Err(_) => Err(HsmError::Stopped),
         }
-    }
-
-    fn ask(&self, number: u64, request: &Request) -> Result<(), HsmError> {
-        self.say(&Order::new(number, request)).map_err(|_| HsmError::Stopped)
     }
 
     /// Its end is waited for elsewhere: a driver may hold it for as long as it likes.
@@ -145,16 +166,9 @@ impl Process {
     }
 }
 
-/// Without a buffer, which would keep what went through it.
-fn listen(reports: &mut ChildStdout, reply: &Reply) {
-    while let Ok(Some(report)) = wire::receive::<Report>(reports) {
-        reply(report.number, report.read());
-    }
-}
-
 impl Drop for Process {
     fn drop(&mut self) {
-        self.orders.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.wire.end();
         let begun = Instant::now();
         while begun.elapsed() < self.patience {
             match self.child.as_mut().map(Child::try_wait) {

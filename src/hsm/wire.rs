@@ -1,4 +1,4 @@
-//! What goes between the service and a worker's process: messages of Protocol Buffers, each behind its length.
+//! What goes between the service and a worker's process: messages of Protocol Buffers, each a packet of a socket.
 
 mod charge;
 mod order;
@@ -8,41 +8,117 @@ pub(super) use charge::Charge;
 pub(super) use order::Order;
 pub(super) use report::Report;
 
-use std::io::{self, Read, Write};
+use std::{
+    io,
+    os::fd::{AsFd, OwnedFd},
+    sync::Arc,
+};
 
 use prost::Message;
-use zeroize::Zeroizing;
+use rustix::{
+    event::{PollFd, PollFlags, poll},
+    io::Errno,
+    net::{
+        AddressFamily, RecvFlags, SendFlags, Shutdown, SocketFlags, SocketType, recv, send,
+        shutdown, socketpair, sockopt,
+    },
+};
+use zeroize::{Zeroize as _, Zeroizing};
 
 use super::WrappedKek;
 use crate::ids::RootVersion;
 
-/// A message is far smaller.
+/// Bytes of the longest message: a rewrap has up to 40,000, everything else some 200.
 const MOST: usize = 64 * 1024;
 
-/// Sends `message`, from a buffer that is wiped: it may hold a DEK.
-pub(super) fn send(to: &mut impl Write, message: &impl Message) -> io::Result<()> {
-    let length = message.encoded_len();
-    let mut bytes = Zeroizing::new(Vec::with_capacity(4 + length));
-    bytes.extend_from_slice(&u32::try_from(length).map_err(io::Error::other)?.to_be_bytes());
-    message.encode(&mut *bytes).map_err(io::Error::other)?;
-    to.write_all(&bytes)?;
-    to.flush()
-}
+/// Bytes that may be on their way; Linux allows everybody a fifth of it at least, a hundred usual messages.
+const UNDER_WAY: usize = 1024 * 1024;
 
-/// Receives a message; `None` at the end.
-pub(super) fn receive<M: Message + Default>(from: &mut impl Read) -> io::Result<Option<M>> {
-    let mut length = [0; 4];
-    match from.read_exact(&mut length) {
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
-        read => read?,
+/// One end of the socket between the service and a worker's process.
+///
+/// It keeps packets apart and in order, and gives each to one of those who wait for it. So each session of a worker takes its
+/// orders from it by itself, with one call into the kernel, and nobody stands between.
+#[derive(Clone)]
+pub(super) struct Wire(Arc<OwnedFd>);
+
+impl Wire {
+    /// A new socket; the other end is the worker's.
+    pub(super) fn pair() -> io::Result<(Self, OwnedFd)> {
+        let (kind, flags) = (SocketType::SEQPACKET, SocketFlags::CLOEXEC);
+        let (own, other) = socketpair(AddressFamily::UNIX, kind, flags, None)?;
+        sockopt::set_socket_send_buffer_size(&own, UNDER_WAY)?;
+        Ok((Self(Arc::new(own)), other))
     }
-    let length = usize::try_from(u32::from_be_bytes(length)).map_err(io::Error::other)?;
-    if length > MOST {
-        return Err(io::Error::other("a message is too long"));
+
+    /// The end that the service gave this process as its standard input.
+    pub(super) fn of_worker(input: impl AsFd) -> io::Result<Self> {
+        Ok(Self(Arc::new(input.as_fd().try_clone_to_owned()?)))
     }
-    let mut bytes = Zeroizing::new(vec![0; length]);
-    from.read_exact(&mut bytes)?;
-    M::decode(bytes.as_slice()).map(Some).map_err(io::Error::other)
+
+    /// Sends `message`; waits for room.
+    pub(super) fn send(&self, message: &impl Message) -> io::Result<()> {
+        self.put(message, SendFlags::NOSIGNAL)
+    }
+
+    /// Sends `message`, or answers [`io::ErrorKind::WouldBlock`] where there is no room now.
+    pub(super) fn try_send(&self, message: &impl Message) -> io::Result<()> {
+        self.put(message, SendFlags::NOSIGNAL | SendFlags::DONTWAIT)
+    }
+
+    /// From a buffer that is wiped: a message may hold a DEK.
+    fn put(&self, message: &impl Message, flags: SendFlags) -> io::Result<()> {
+        let bytes = Zeroizing::new(message.encode_to_vec());
+        if bytes.len() > MOST {
+            return Err(io::Error::other("a message is too long"));
+        }
+        // A packet goes whole or not at all.
+        send(&*self.0, &bytes, flags)?;
+        Ok(())
+    }
+
+    /// The messages of one receiver, until the other end is shut or gone.
+    pub(super) fn messages<M: Message + Default>(self) -> impl Iterator<Item = io::Result<M>> {
+        let mut buffer = vec![0; MOST];
+        std::iter::from_fn(move || self.receive(&mut buffer).transpose())
+    }
+
+    /// Into `buffer`, of which what was used is wiped.
+    fn receive<M: Message + Default>(&self, buffer: &mut [u8]) -> io::Result<Option<M>> {
+        let length = loop {
+            match recv(&*self.0, &mut *buffer, RecvFlags::TRUNC) {
+                Err(Errno::INTR) => {}
+                received => break received?.1,
+            }
+        };
+        if length == 0 {
+            return Ok(None);
+        }
+        let packet =
+            buffer.get_mut(..length).ok_or_else(|| io::Error::other("a message is too long"))?;
+        let message = M::decode(&*packet).map_err(io::Error::other);
+        packet.zeroize();
+        message.map(Some)
+    }
+
+    /// Waits until the other end is shut or gone. Packets may still be there.
+    pub(super) fn wait_for_end(&self) -> io::Result<()> {
+        loop {
+            match poll(&mut [PollFd::new(&*self.0, PollFlags::RDHUP)], None) {
+                Err(Errno::INTR) => {}
+                waited => return Ok(waited.map(|_| ())?),
+            }
+        }
+    }
+
+    /// Tells the other end that nothing comes any more; it may still answer.
+    pub(super) fn end(&self) {
+        let _ = shutdown(&*self.0, Shutdown::Write);
+    }
+
+    /// Ends it in both directions.
+    pub(super) fn cut(&self) {
+        let _ = shutdown(&*self.0, Shutdown::Both);
+    }
 }
 
 /// A wrapped KEK.
@@ -70,5 +146,86 @@ impl Kek {
 
     fn read(self) -> Option<WrappedKek> {
         WrappedKek::parse(self.aad, RootVersion(self.root), &self.blob, &self.binding)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{super::request::Request, *};
+
+    fn order(number: u64, length: usize) -> Order {
+        Order::new(number, &Request::Forget { domain: vec![7; length] })
+    }
+
+    fn read(order: io::Result<Order>) -> (u64, usize) {
+        match order.unwrap().read().unwrap() {
+            (number, Request::Forget { domain }) => (number, domain.len()),
+            (number, _) => panic!("order {number} is another one"),
+        }
+    }
+
+    fn wires() -> (Wire, Wire) {
+        let (service, input) = Wire::pair().unwrap();
+        (service, Wire::of_worker(input).unwrap())
+    }
+
+    #[test]
+    fn a_full_socket_says_so_and_loses_nothing() {
+        let (service, worker) = wires();
+        let full = |error: &io::Error| error.kind() == io::ErrorKind::WouldBlock;
+        let mut sent = 0;
+        while service.try_send(&order(sent, 40_000)).is_ok() {
+            sent += 1;
+        }
+        assert!(service.try_send(&order(sent, 40_000)).is_err_and(|error| full(&error)));
+        let mut orders = worker.messages();
+        assert_eq!(orders.next().map(read), Some((0, 40_000)));
+        service.try_send(&order(sent, 40_000)).unwrap();
+        service.end();
+        assert_eq!(
+            orders.map(|order| read(order).0).collect::<Vec<_>>(),
+            (1..=sent).collect::<Vec<_>>()
+        );
+    }
+
+    #[test]
+    fn what_is_too_long_is_refused_on_both_sides() {
+        let (service, worker) = wires();
+        assert_eq!(service.send(&order(1, MOST)).unwrap_err().to_string(), "a message is too long");
+        send(&*service.0, &vec![0; MOST + 1], SendFlags::empty()).unwrap();
+        let received = worker.messages::<Order>().next().unwrap();
+        assert_eq!(received.unwrap_err().to_string(), "a message is too long");
+    }
+
+    #[test]
+    fn who_waits_for_the_end_hears_of_it_and_of_nothing_before() {
+        let (service, worker) = wires();
+        service.send(&order(1, 1)).unwrap();
+        let waits = std::thread::spawn(move || worker.wait_for_end().map(|()| worker));
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        assert!(!waits.is_finished());
+        service.cut();
+        let worker = waits.join().unwrap().unwrap();
+        assert_eq!(worker.messages().map(read).collect::<Vec<_>>(), [(1, 1)]);
+    }
+
+    proptest! {
+        #[test]
+        fn each_message_comes_to_one_of_those_who_wait(lengths in prop::collection::vec(0usize..2000, 0..60)) {
+            let (service, worker) = wires();
+            let receivers = [worker.clone(), worker].map(|worker| {
+                std::thread::spawn(move || worker.messages().map(read).collect::<Vec<_>>())
+            });
+            for (number, length) in lengths.iter().enumerate() {
+                service.send(&order(u64::try_from(number).unwrap(), *length)).unwrap();
+            }
+            service.end();
+            let mut received: Vec<_> = receivers.into_iter().flat_map(|r| r.join().unwrap()).collect();
+            received.sort_unstable();
+            let sent: Vec<_> = (0..).zip(lengths).collect();
+            prop_assert_eq!(received, sent);
+        }
     }
 }

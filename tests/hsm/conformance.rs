@@ -23,6 +23,12 @@ fn engine(vendor: Vendor) {
     insta::assert_snapshot!(format!("codes_of_{}", vendor.name()), lines(&token.visit("codes")));
 }
 
+#[test]
+fn more_orders_than_the_socket_to_a_process_holds() {
+    let dir = tempfile::tempdir().unwrap();
+    Token::make(Vendor::SoftHsm, dir.path()).visit("outgrows");
+}
+
 /// Those that a visitor marks.
 fn lines(said: &str) -> String {
     let marked = said.lines().filter_map(|line| line.strip_prefix("> "));

@@ -1,8 +1,13 @@
 //! The engine itself, as the rest of the service sees it.
 
+use std::{fs, process::Command, time::Duration};
+
 use aws_lc_rs::digest::{SHA256, digest};
+use tokio::task::JoinSet;
 use usersecret::{
-    hsm::{Hsm, HsmError, Isolation, Lane, Processes, SealedBlock, WrappedKek, create_keys},
+    hsm::{
+        Hsm, HsmError, Isolation, Lane, Processes, SealedBlock, Settings, WrappedKek, create_keys,
+    },
     ids::RootVersion,
 };
 
@@ -96,4 +101,50 @@ async fn uses(hsm: &Hsm) -> Made {
 async fn opens(hsm: &Hsm, made: Made) {
     let opened = hsm.unwrap_dek(Lane::of("acme"), made.kek, b"aad".to_vec(), made.wrapped).await;
     assert_eq!(*opened.unwrap().expose(), made.dek);
+}
+
+/// More than the socket to a process holds, while the process stands still: who asks waits, others are not kept, and all are answered.
+pub fn outgrows_the_socket(token: &Token) {
+    let Isolation::Process(one) = processes() else { unreachable!() };
+    let isolation = Isolation::Process(Processes { count: 1, ..one });
+    // Enough that what the socket holds is the bound, not what the home may have.
+    let settings = Settings { sessions: 64, queue: 256, ..token.settings(isolation) };
+    create_keys(&settings, &[]).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let hsm = Hsm::start(&settings).unwrap();
+    runtime.block_on(async {
+        let lane = Lane::of("acme");
+        let kek = hsm.generate_kek(lane, RootVersion::FIRST, b"acme".to_vec()).await.unwrap();
+        let worker = child();
+        tell(&worker, "STOP");
+        let mut asked = JoinSet::new();
+        for number in 0..120 {
+            let (hsm, kek, aad) = (hsm.clone(), kek.clone(), vec![number; 60_000]);
+            asked.spawn(async move {
+                let (dek, wrapped) = hsm.wrap_dek(lane, kek.clone(), aad.clone()).await.unwrap();
+                let opened = hsm.unwrap_dek(lane, kek, aad, wrapped).await.unwrap();
+                assert_eq!(opened.expose(), dek.expose());
+            });
+        }
+        // All have asked when this goes on.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        tell(&worker, "CONT");
+        asked.join_all().await;
+        assert_eq!(child(), worker, "nothing was wrong with it");
+    });
+}
+
+/// The id of the one process that this one has started.
+fn child() -> String {
+    let threads = fs::read_dir("/proc/self/task").unwrap();
+    let children =
+        threads.map(|thread| fs::read_to_string(thread.unwrap().path().join("children")).unwrap());
+    let children = children.collect::<Vec<_>>().concat().trim().to_owned();
+    assert!(!children.contains(' '), "{children}");
+    children
+}
+
+fn tell(process: &str, signal: &str) {
+    let signal = format!("-{signal}");
+    assert!(Command::new("kill").args([&signal, process]).status().unwrap().success());
 }

@@ -187,6 +187,7 @@ fn visitor() {
         "make" => token.create(),
         "threads" => crate::engine::works(&token, Isolation::Thread),
         "processes" => crate::engine::works(&token, crate::engine::processes()),
+        "outgrows" => crate::engine::outgrows_the_socket(&token),
         "codes" => crate::codes::provoke(&token),
         other => panic!("{other}"),
     }
