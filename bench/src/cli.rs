@@ -54,6 +54,8 @@ enum Command {
         #[arg(long)]
         module: PathBuf,
         #[arg(long)]
+        call: floor::hsm::Call,
+        #[arg(long)]
         seconds: u64,
     },
 }
@@ -174,10 +176,13 @@ pub(crate) struct HsmOptions {
     /// What is measured.
     #[arg(long, value_delimiter = ',', default_value = "latency,homes,cold,rewrap,heal")]
     pub(crate) parts: Vec<String>,
-    /// The database of all but rewraps.
+    /// The sessions of the HSM in `latency`, one measurement after the other.
+    #[arg(long, value_delimiter = ',', default_value = "1,4,16,64")]
+    pub(crate) sessions: Vec<u32>,
+    /// The database of all; rewraps are measured on SQLite as well.
     #[arg(long, default_value = "postgres")]
     pub(crate) database: Database,
-    /// How often homes, rewraps and faults are measured; the figures are medians.
+    /// How often each is measured; the figures are medians.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) rounds: u32,
     /// How long each measurement takes, after half a second to warm up.
@@ -222,8 +227,8 @@ impl Cli {
             }
             Command::Report { out } => report::read(&out),
             Command::FloorHttp => floor::http::serve(),
-            Command::FloorHsm { module, seconds } => {
-                floor::hsm::decrypt(&module, Duration::from_secs(seconds))
+            Command::FloorHsm { module, call, seconds } => {
+                floor::hsm::run(&module, call, Duration::from_secs(seconds))
             }
         }
     }

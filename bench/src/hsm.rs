@@ -61,7 +61,10 @@ pub(crate) async fn run(options: &HsmOptions) -> Result<HsmFigures, Failure> {
             "homes" => figures.homes = homes::measure(&ground).await?,
             "cold" => figures.cold = cold::measure(&ground).await?,
             "rewrap" => {
-                figures.rewraps = rewrap::measure(&Ground { cluster: None, ..ground }).await?
+                figures.rewraps = rewrap::measure(&Ground { cluster: None, ..ground }).await?;
+                if ground.cluster.is_some() {
+                    figures.rewraps.extend(rewrap::measure(&ground).await?);
+                }
             }
             "heal" => figures.healed = heal::measure(&ground).await?,
             other => return Err(format!("--parts: there is no part {other:?}").into()),
@@ -88,16 +91,19 @@ fn env(settings: &[(&str, String)]) -> Env {
 }
 
 impl Ground<'_> {
+    /// The database that is asked for.
+    const fn database(&self) -> Database {
+        if self.cluster.is_some() { Database::Postgres } else { Database::Sqlite }
+    }
+
     /// A service on new data, with settings from the environment.
     async fn start(&self, name: &str, module: &Path, env: Env) -> Result<Service, Failure> {
-        let database = format!("hsm_{name}");
-        let url =
-            self.cluster.map(|cluster| cluster.create(&database).map(|()| cluster.url(&database)));
+        self.cluster.map_or(Ok(()), |cluster| cluster.create(&format!("hsm_{name}")))?;
         Service::start(&Setup {
             binary: &self.options.common.binary,
             module,
             dir: self.options.common.out.join(format!("hsm-{name}")),
-            database_url: url.transpose()?,
+            database_url: self.url(name),
             variant: Variant::On,
             env,
         })
@@ -114,6 +120,11 @@ impl Ground<'_> {
         }
         let service = self.start(name, &kit::library()?, told.clone()).await?;
         Ok((service, faults, told))
+    }
+
+    /// The URL of the database of the service that is so called, where it has a server.
+    fn url(&self, name: &str) -> Option<String> {
+        self.cluster.map(|cluster| cluster.url(&format!("hsm_{name}")))
     }
 
     /// Has the database know what it holds: autovacuum does this within minutes.

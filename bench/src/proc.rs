@@ -2,6 +2,8 @@
 
 use std::{fs, io};
 
+use crate::number::float;
+
 /// CPU time that process `pid` has used, user and system, in microseconds.
 pub(crate) fn cpu_us(pid: u32) -> io::Result<u64> {
     Ok(Stat::read(pid)?.own_us)
@@ -43,6 +45,34 @@ pub(crate) fn resident_kb(pid: u32) -> io::Result<u64> {
         .ok_or_else(|| io::Error::other("no VmRSS"))
 }
 
+/// What the machine's processors have done up to now, in ticks of all of them.
+pub(crate) struct Processors {
+    idle: u64,
+    all: u64,
+}
+
+impl Processors {
+    pub(crate) fn look() -> io::Result<Self> {
+        let text = fs::read_to_string("/proc/stat")?;
+        Self::parse(&text).ok_or_else(|| io::Error::other("an unknown form of stat"))
+    }
+
+    /// User, nice, system, idle, waiting for disks, interrupts, soft ones, and what the hypervisor took; what guests did is
+    /// in the first two.
+    fn parse(text: &str) -> Option<Self> {
+        let line = text.lines().find_map(|line| line.strip_prefix("cpu "))?;
+        let ticks: Vec<u64> = line.split_whitespace().take(8).flat_map(str::parse).collect();
+        let idle = ticks.get(3)?.saturating_add(*ticks.get(4)?);
+        Some(Self { idle, all: ticks.iter().sum() })
+    }
+
+    /// The share that nobody used since `before`.
+    pub(crate) fn idle_since(&self, before: &Self) -> f64 {
+        let all = float(self.all.saturating_sub(before.all)).max(1.0);
+        float(self.idle.saturating_sub(before.idle)) / all
+    }
+}
+
 struct Stat {
     parent: u32,
     own_us: u64,
@@ -79,6 +109,14 @@ mod tests {
         let text = "7 (a) b) S 3 7 7 0 -1 4194560 1 2 3 4 100 20 30 4 20 0";
         let stat = Stat::parse(text, 10_000).unwrap();
         assert_eq!((stat.parent, stat.own_us, stat.ended_us), (3, 1_200_000, 340_000));
+    }
+
+    #[test]
+    fn waiting_for_a_disk_is_idle_and_guests_are_counted_once() {
+        let before = Processors::parse("cpu  100 0 100 500 100 0 0 0 50 0\ncpu0 1").unwrap();
+        let now = Processors::parse("cpu  150 0 150 600 200 0 0 100 90 0\ncpu0 1").unwrap();
+        assert_eq!((before.all, before.idle), (800, 600));
+        assert_eq!(now.idle_since(&before), 0.5);
     }
 
     #[test]

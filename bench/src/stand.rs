@@ -123,7 +123,8 @@ impl<'a> Stand<'a> {
                 };
                 keep(subject, None, connections, figures);
             }
-            let decrypt = hsm::measure(&self.options.common.module, &token, window, &[]).await?;
+            let module = &self.options.common.module;
+            let decrypt = hsm::measure(module, hsm::Call::Decrypt, &token, window, &[]).await?;
             keep(Subject::Decrypt, None, connections, decrypt);
             for subject in Subject::OPERATIONS {
                 for prepared in &self.services {

@@ -1,4 +1,4 @@
-//! Floor of the HSM: `C_Decrypt` of one wrapped key after the other, on one thread.
+//! Floor of the HSM: a key that is wrapped or unwrapped again and again, on one thread.
 
 use std::{
     fs,
@@ -22,12 +22,34 @@ const LABEL: &str = "usersecret-bench";
 const PIN: &str = "only-for-the-bench";
 /// IV ‖ 32 bytes ‖ tag, as the service wraps its keys.
 const BLOCK: usize = 32;
+const TAG: usize = 16;
+/// The same every time: how long it takes does not depend on it.
+const IV: [u8; 12] = [9; 12];
 const AAD: [u8; 72] = [7; 72];
 const CONF: &str = "softhsm2.conf";
+
+/// What is measured.
+#[derive(Clone, Copy, clap::ValueEnum)]
+pub(crate) enum Call {
+    /// `C_EncryptInit` and `C_Encrypt`.
+    Encrypt,
+    /// `C_DecryptInit` and `C_Decrypt`.
+    Decrypt,
+}
+
+impl Call {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Encrypt => "encrypt",
+            Self::Decrypt => "decrypt",
+        }
+    }
+}
 
 /// Measures in a process of its own: SoftHSM reads its environment when it is loaded.
 pub(crate) async fn measure(
     module: &Path,
+    call: Call,
     dir: &Path,
     window: Duration,
     env: &[(String, String)],
@@ -43,7 +65,7 @@ pub(crate) async fn measure(
         .arg("floor-hsm")
         .arg("--module")
         .arg(module)
-        .args(["--seconds", &window.as_secs().to_string()])
+        .args(["--call", call.name(), "--seconds", &window.as_secs().to_string()])
         .envs(env.iter().cloned())
         .env("SOFTHSM2_CONF", dir.join(CONF))
         .kill_on_drop(true)
@@ -56,8 +78,8 @@ pub(crate) async fn measure(
     Ok(Figures { per_second, ..Figures::default() })
 }
 
-/// Decrypts for `window` and prints how many that were in a second.
-pub(crate) fn decrypt(module: &Path, window: Duration) -> Result<(), Failure> {
+/// Calls for `window` and prints how many that were in a second.
+pub(crate) fn run(module: &Path, call: Call, window: Duration) -> Result<(), Failure> {
     let session = log_in(module)?;
     let key = session.generate_key(
         &Mechanism::AesKeyGen,
@@ -71,15 +93,16 @@ pub(crate) fn decrypt(module: &Path, window: Duration) -> Result<(), Failure> {
             Attribute::Decrypt(true),
         ],
     )?;
-    let mut iv = [9; 12];
-    let params = GcmParams::new(&mut iv, &AAD, 128.into())?;
-    let sealed = session.encrypt(&Mechanism::AesGcm(params), key, &[1; BLOCK])?;
+    let sealed = seal(&session, key)?;
     let begun = Instant::now();
     let mut count = 0_u32;
     // The clock is read now and then, not every time.
     while begun.elapsed() < window {
         for _ in 0..16 {
-            open(&session, key, iv, &sealed)?;
+            match call {
+                Call::Encrypt => seal(&session, key).map(|_| ())?,
+                Call::Decrypt => open(&session, key, &sealed)?,
+            }
         }
         count = count.saturating_add(16);
     }
@@ -87,15 +110,19 @@ pub(crate) fn decrypt(module: &Path, window: Duration) -> Result<(), Failure> {
     Ok(writeln!(std::io::stdout(), "{per_second}")?)
 }
 
-fn open(
-    session: &Session,
-    key: ObjectHandle,
-    mut iv: [u8; 12],
-    sealed: &[u8],
-) -> Result<(), Failure> {
+fn seal(session: &Session, key: ObjectHandle) -> Result<[u8; BLOCK + TAG], Failure> {
+    let mut iv = IV;
+    let params = GcmParams::new(&mut iv, &AAD, 128.into())?;
+    let mut sealed = [0; BLOCK + TAG];
+    let length = session.encrypt_into(&Mechanism::AesGcm(params), key, &[1; BLOCK], &mut sealed)?;
+    if length == sealed.len() { Ok(sealed) } else { Err("C_Encrypt gave a wrong length".into()) }
+}
+
+fn open(session: &Session, key: ObjectHandle, sealed: &[u8]) -> Result<(), Failure> {
+    let mut iv = IV;
     let params = GcmParams::new(&mut iv, &AAD, 128.into())?;
     // One call, as the service makes it.
-    let mut opened = [0; BLOCK + 16];
+    let mut opened = [0; BLOCK + TAG];
     let length = session.decrypt_into(&Mechanism::AesGcm(params), key, sealed, &mut opened)?;
     if length == BLOCK { Ok(()) } else { Err("C_Decrypt gave a wrong length".into()) }
 }

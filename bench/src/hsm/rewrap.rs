@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use sea_orm::sqlx::{
-    self, ConnectOptions as _, Connection as _,
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
+use sea_orm::{
+    ConnectOptions, ConnectionTrait as _, Database as Orm, SqliteTransactionMode, Statement,
+    TransactionOptions, TransactionTrait as _,
+    sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -17,8 +18,10 @@ use crate::{
     load::{Connection, post},
     number::{float, float_len},
     service::Service,
+    subject::Database,
 };
 
+const NAME: &str = "rewrap";
 const ROWS: usize = 50_000;
 /// How many rows the service moves in a transaction.
 const BATCH: usize = 256;
@@ -30,16 +33,26 @@ const LOOK: &str = "{ domain { rewrap { done startedAt finishedAt } } }";
 /// How fast it was, and its parts, in microseconds.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Rewrap {
+    pub(crate) database: Database,
     pub(crate) rows: u64,
     pub(crate) per_second: f64,
-    pub(crate) call_us: f64,
+    /// `C_Decrypt` and `C_Encrypt` of one session through the module.
+    pub(crate) unwrap_us: f64,
+    pub(crate) wrap_us: f64,
     pub(crate) update_us: f64,
+}
+
+impl Rewrap {
+    /// Rows a second that one after the other would be: 1 ÷ (unwrap + wrap + update).
+    pub(crate) fn floor(&self) -> f64 {
+        1e6 / (self.unwrap_us + self.wrap_us + self.update_us)
+    }
 }
 
 pub(super) async fn measure(ground: &Ground<'_>) -> Result<Vec<Rewrap>, Failure> {
     let options = ground.options;
     let settings = env(&[("KEYS__REWRAP_PER_SECOND", "0".to_owned())]);
-    let service = ground.start("rewrap", &options.common.module, settings).await?;
+    let service = ground.start(NAME, &options.common.module, settings).await?;
     let line = |number: usize| {
         let line = json!({ "user_secret_id": format!("user-secret-{number:012x}"), "domain_id": "acme",
             "user_id": "ann", "name": "n", "data": data() });
@@ -47,12 +60,12 @@ pub(super) async fn measure(ground: &Ground<'_>) -> Result<Vec<Rewrap>, Failure>
     };
     service.import(&(0..ROWS).map(line).collect::<String>())?;
     let admin = service.minter()?.mint("acme", Some("root"), &json!({ "role": "DOMAIN_ADMIN" }))?;
-    let window = Duration::from_secs(options.seconds);
-    let dir = options.common.out.join("hsm-floor");
+    ground.settle(NAME)?;
     let mut seen = Vec::new();
     for _ in 0..options.rounds {
-        let floor = hsm::measure(&options.common.module, &dir, window, &[]).await?;
-        let update_us = update(&service).await?;
+        let unwrap_us = call(ground, hsm::Call::Decrypt).await?;
+        let wrap_us = call(ground, hsm::Call::Encrypt).await?;
+        let update_us = update(ground, &service).await?;
         let begun = Instant::now();
         ask(&service, &admin, ROTATE).await?;
         let rows = loop {
@@ -64,9 +77,19 @@ pub(super) async fn measure(ground: &Ground<'_>) -> Result<Vec<Rewrap>, Failure>
             tokio::time::sleep(Duration::from_millis(20)).await;
         };
         let per_second = float(rows) / begun.elapsed().as_secs_f64();
-        seen.push(Rewrap { rows, per_second, call_us: 1e6 / floor.per_second, update_us });
+        let database = ground.database();
+        seen.push(Rewrap { database, rows, per_second, unwrap_us, wrap_us, update_us });
     }
     Ok(seen)
+}
+
+/// Microseconds of one session for a call.
+async fn call(ground: &Ground<'_>, call: hsm::Call) -> Result<f64, Failure> {
+    let options = ground.options;
+    let window = Duration::from_secs(options.seconds);
+    let dir = options.common.out.join("hsm-floor");
+    let floor = hsm::measure(&options.common.module, call, &dir, window, &[]).await?;
+    Ok(1e6 / floor.per_second)
 }
 
 async fn ask(service: &Service, token: &str, query: &str) -> Result<Value, Failure> {
@@ -77,29 +100,37 @@ async fn ask(service: &Service, token: &str, query: &str) -> Result<Value, Failu
 }
 
 /// What an update of one such row takes, in transactions of as many as the service has, in microseconds.
-async fn update(service: &Service) -> Result<f64, Failure> {
-    let mut connection = SqliteConnectOptions::new()
-        .filename(service.database())
-        .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full)
-        .busy_timeout(Duration::from_secs(10))
-        .pragma("secure_delete", "ON")
-        .disable_statement_logging()
-        .connect()
-        .await?;
+async fn update(ground: &Ground<'_>, service: &Service) -> Result<f64, Failure> {
+    let url =
+        ground.url(NAME).unwrap_or_else(|| format!("sqlite://{}", service.database().display()));
+    let mut options = ConnectOptions::new(url);
+    options.max_connections(1).sqlx_logging(false).map_sqlx_sqlite_opts(|options| {
+        options
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(Duration::from_secs(10))
+            .pragma("secure_delete", "ON")
+    });
+    let connection = Orm::connect(options).await?;
+    let backend = connection.get_database_backend();
+    let key = if ground.cluster.is_some() { "$1" } else { "?" };
+    let update = format!(
+        "UPDATE user_secret_versions SET kek_version = kek_version, dek = dek
+        WHERE domain_id = 'acme' AND user_secret_id = {key} AND version = 1"
+    );
+    let immediate = TransactionOptions {
+        sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+        ..TransactionOptions::default()
+    };
     let begun = Instant::now();
     for round in 0..ROUNDS {
-        sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut connection).await?;
+        let transaction = connection.begin_with_options(immediate).await?;
         for number in 0..BATCH {
-            sqlx::query(
-                "UPDATE user_secret_versions SET kek_version = kek_version, dek = dek
-                WHERE domain_id = 'acme' AND user_secret_id = ? AND version = 1",
-            )
-            .bind(format!("user-secret-{:012x}", round * BATCH + number))
-            .execute(&mut connection)
-            .await?;
+            let id = format!("user-secret-{:012x}", round * BATCH + number);
+            let statement = Statement::from_sql_and_values(backend, &update, [id.into()]);
+            transaction.execute_raw(statement).await?;
         }
-        sqlx::raw_sql("COMMIT").execute(&mut connection).await?;
+        transaction.commit().await?;
     }
     let micros = begun.elapsed().as_secs_f64() * 1e6 / float_len(ROUNDS * BATCH);
     connection.close().await?;

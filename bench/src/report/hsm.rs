@@ -6,10 +6,7 @@ use super::{
     table::{number, table},
     tables::machine,
 };
-use crate::{
-    hsm::{Cell, HsmFigures},
-    number::median,
-};
+use crate::hsm::{Cell, HsmFigures};
 
 /// Tables of what was measured.
 pub(super) fn text(figures: &HsmFigures) -> String {
@@ -31,7 +28,7 @@ pub(super) fn text(figures: &HsmFigures) -> String {
     );
     part("The module's homes:", !figures.homes.is_empty(), homes(figures));
     part("Keys at hand and not, 8 connections:", !figures.cold.is_empty(), cold(figures));
-    part("Rewraps, on SQLite:", !figures.rewraps.is_empty(), rewraps(figures));
+    part("Rewraps:", !figures.rewraps.is_empty(), rewraps(figures));
     part(
         "After a fault of two seconds, one reveal after the other:",
         !figures.healed.is_empty(),
@@ -44,11 +41,7 @@ fn latency(cells: &[Cell]) -> String {
     let rows: Vec<_> = cells
         .iter()
         .map(|cell| {
-            let free =
-                cells.iter().find(|other| other.sessions == cell.sessions && other.delay_us == 0);
-            let sessions = f64::from(cell.sessions) * 1e6 / cell.call_us;
-            let bound = free.map(|free| free.figures.per_second.min(sessions));
-            let bound = if cell.delay_us == 0 { None } else { bound };
+            let of_bound = |figure| Some(figure).filter(|_| cell.delay_us > 0);
             [
                 number(Some(crate::number::float(cell.delay_us) / 1e3), 1),
                 number(Some(cell.call_us), 0),
@@ -57,8 +50,10 @@ fn latency(cells: &[Cell]) -> String {
                 number(Some(cell.figures.per_second), 0),
                 number(cell.figures.p50_ms, 2),
                 number(cell.figures.p99_ms, 2),
-                number(bound, 0),
-                number(bound.map(|bound| cell.figures.per_second / bound), 2),
+                number(Some(cell.idle * 100.0), 0),
+                number(Some(cell.cpu_us), 0),
+                number(of_bound(cell.bound), 0),
+                number(of_bound(cell.of_bound), 2),
             ]
         })
         .collect();
@@ -70,6 +65,8 @@ fn latency(cells: &[Cell]) -> String {
         "reveals/s",
         "p50 ms",
         "p99 ms",
+        "idle %",
+        "cpu µs",
         "bound/s",
         "of bound",
     ];
@@ -115,25 +112,33 @@ fn cold(figures: &HsmFigures) -> String {
 }
 
 fn rewraps(figures: &HsmFigures) -> String {
-    let row = |rewrap: &crate::hsm::Rewrap| {
-        let floor = 1e6 / (2.0 * rewrap.call_us + rewrap.update_us);
-        [
-            rewrap.rows.to_string(),
-            number(Some(rewrap.per_second), 0),
-            number(Some(rewrap.call_us), 1),
-            number(Some(rewrap.update_us), 1),
-            number(Some(floor), 0),
-            number(Some(rewrap.per_second / floor), 2),
-        ]
-    };
-    let mut rows: Vec<_> = figures.rewraps.iter().map(row).collect();
-    let ratios = figures
+    let rows: Vec<_> = figures
         .rewraps
         .iter()
-        .map(|rewrap| rewrap.per_second * (2.0 * rewrap.call_us + rewrap.update_us) / 1e6);
-    let dash = || "–".to_owned();
-    rows.push(["median".to_owned(), dash(), dash(), dash(), dash(), number(median(ratios), 2)]);
-    table(0, ["rows", "rows/s", "C_Decrypt µs", "update µs", "floor rows/s", "of floor"], &rows)
+        .map(|rewrap| {
+            [
+                rewrap.database.name().to_owned(),
+                rewrap.rows.to_string(),
+                number(Some(rewrap.per_second), 0),
+                number(Some(rewrap.unwrap_us), 1),
+                number(Some(rewrap.wrap_us), 1),
+                number(Some(rewrap.update_us), 1),
+                number(Some(rewrap.floor()), 0),
+                number(Some(rewrap.per_second / rewrap.floor()), 2),
+            ]
+        })
+        .collect();
+    let head = [
+        "database",
+        "rows",
+        "rows/s",
+        "C_Decrypt µs",
+        "C_Encrypt µs",
+        "update µs",
+        "floor rows/s",
+        "of floor",
+    ];
+    table(1, head, &rows)
 }
 
 fn healed(figures: &HsmFigures) -> String {
