@@ -45,6 +45,7 @@ use std::{
 };
 
 use crossbeam_channel::Sender;
+use futures_util::future::join_all;
 
 pub use birth::{Birth, Root, create_keys, create_root, destroy_root, root_versions};
 pub use child::serve;
@@ -152,13 +153,12 @@ impl Hsm {
     /// The most DEKs that are rewrapped in one job: it holds a session for as long as that takes.
     pub const REWRAPPED: usize = 16;
 
-    /// Drops the handles of the KEKs whose binding begins with `domain`, wherever they are.
+    /// Drops the handles of the KEKs whose binding begins with `domain`, wherever they are: where it fails, elsewhere all the same.
     pub async fn forget(&self, domain: Vec<u8>) -> Result<(), HsmError> {
-        for office in &*self.offices {
-            let request = Request::Forget { domain: domain.clone() };
-            self.ask(&office.desk, Lane::OWN, request).await?;
-        }
-        Ok(())
+        let asked = self.offices.iter().map(|office| {
+            self.ask(&office.desk, Lane::OWN, Request::Forget { domain: domain.clone() })
+        });
+        join_all(asked).await.into_iter().try_for_each(|answer| answer.map(|_| ()))
     }
 
     /// Makes a DEK and wraps it under `kek`, bound to `aad`.

@@ -13,12 +13,12 @@ mod tags;
 
 pub use crate::auth::{Caller, ClaimSet, Grant, Mapping, Named, Registration, Role, Target};
 pub use crate::store::{AuditEvent, AuditFilter, AuditPage, AuditQuery};
-pub use crate::store::{KekInfo, Rewrap, Shredding};
+pub use crate::store::{KekInfo, KekPage, KeyState, PassedDue, Rewrap, Shredding};
 pub use crate::store::{Page, Place, Position, RegisteredIssuer, UserSecret};
 pub use import::{ImportInput, Imported};
 pub use input::{CreateInput, DataLimits, DeleteInput, UpdateDataInput, UpdateInput};
 pub use issuer::{IssuerLimits, IssuerService};
-pub use keys::{KeyLimits, KeyService, KeyState, RootRotation, Run, Verified};
+pub use keys::{AT_ONCE, KeyLimits, KeyService, Pace, RootRotation, Run, Verified};
 pub use tags::{MAX_DEPTH, depth};
 
 use std::sync::Arc;
@@ -303,15 +303,17 @@ impl UserSecretService {
         let target = Target::Domain { domain, owner: owner.clone() };
         self.gate
             .run(caller, Verb::DeleteOfUser, target, async |scope| {
+                if owner.is_none() {
+                    // What cannot be the id of a user owns nothing.
+                    return self.store.refuse_shredded(scope.domain()).await.map(|()| 0);
+                }
                 let mut count = 0;
-                // What cannot be the id of a user owns nothing.
-                while owner.is_some() {
+                loop {
                     match self.store.remove_some(scope).await? {
-                        0 => break,
+                        0 => return Ok(count),
                         removed => count += removed,
                     }
                 }
-                Ok(count)
             })
             .await
     }

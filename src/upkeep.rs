@@ -1,17 +1,26 @@
 //! What the service does by itself with keys: it replaces those that are too old, moves what older ones sealed, and
 //! drops the handles of those that were destroyed elsewhere.
 //!
-//! Every replica does. The database says what is due, and gives a domain to one of them at a time.
+//! Every replica does. The database says what is due, oldest first, and gives a domain to one of them at a time.
 
-use std::{sync::Arc, time::Duration};
+mod roster;
 
+use std::{
+    collections::VecDeque,
+    hash::{BuildHasher as _, RandomState},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use futures_util::{StreamExt as _, stream};
 use moka::sync::Cache;
 use tokio::sync::{mpsc, watch};
 
+use self::roster::Roster;
 use crate::{
     error::{Code, Error},
     ids::{DomainId, hex},
-    service::{Caller, KeyService},
+    service::{AT_ONCE, Caller, KeyService, Pace, PassedDue},
 };
 
 /// For how long a domain that was heard to be shredded is not looked at again: others repeat what they say.
@@ -23,14 +32,18 @@ const MOST_HEARD: u64 = 100_000;
 pub struct UpkeepSettings {
     /// How often the database is asked what is due.
     pub interval: Duration,
-    /// The most DEKs that are moved in a second.
+    /// The most DEKs that are moved in a second, of all domains together.
     pub pace: Option<u32>,
 }
 
 /// One replica's part of it.
 pub struct Upkeep {
     keys: KeyService,
-    settings: UpkeepSettings,
+    interval: Duration,
+    pace: Option<Pace>,
+    roster: Roster,
+    /// The order in which this replica takes what is due at much the same time: others have another one.
+    order: RandomState,
     /// The trace of all that it does, and its name as a holder of work.
     run: Arc<str>,
     heard: Cache<DomainId, ()>,
@@ -40,7 +53,16 @@ impl Upkeep {
     /// The upkeep of `keys`.
     pub fn new(keys: KeyService, settings: UpkeepSettings) -> Result<Self, Error> {
         let heard = Cache::builder().max_capacity(MOST_HEARD).time_to_live(HEARD_FOR).build();
-        Ok(Self { keys, settings, run: new_run()?, heard })
+        let UpkeepSettings { interval, pace } = settings;
+        Ok(Self {
+            keys,
+            interval,
+            pace: pace.map(Pace::new),
+            roster: Roster::new(interval),
+            order: RandomState::new(),
+            run: new_run()?,
+            heard,
+        })
     }
 
     /// Does what is due until `stop` says so. `changed` names domains in which somebody changed something.
@@ -60,14 +82,26 @@ impl Upkeep {
     }
 
     async fn work(&self) {
+        let due = stream::unfold(Round::default(), |round| self.next(round));
+        due.for_each_concurrent(AT_ONCE, |domain| self.see_to(domain)).await;
+    }
+
+    /// The next domain of this round through all that are due, or of the next one: each is looked at once in a round.
+    async fn next(&self, mut round: Round) -> Option<(DomainId, Round)> {
         loop {
-            // Whoever asks for something here wakes it.
-            let _ = tokio::time::timeout(self.settings.interval, self.keys.woken()).await;
-            match self.keys.due().await {
-                Ok(domains) => {
-                    for domain in domains {
-                        self.see_to(domain).await;
-                    }
+            while let Some(domain) = round.page.pop_front() {
+                if self.roster.begins(&domain, Instant::now()) {
+                    return Some((domain, round));
+                }
+            }
+            if round.more.is_none() {
+                // Whoever asks for something here wakes it.
+                let _ = tokio::time::timeout(self.interval, self.keys.woken()).await;
+            }
+            match self.keys.due(&round.more.take().unwrap_or_default()).await {
+                Ok(mut due) => {
+                    due.domains.sort_by_cached_key(|domain| self.order.hash_one(domain));
+                    round = Round { page: due.domains.into(), more: due.more };
                 }
                 Err(error) => {
                     tracing::warn!(causes = error.causes(), "cannot ask which keys are due");
@@ -80,16 +114,21 @@ impl Upkeep {
         let caller = Caller::operator(domain.clone(), Arc::clone(&self.run));
         let done = async {
             self.keys.rotate_if_old(&caller).await?;
-            self.keys.run_rewrap(&caller, &self.run, self.settings.pace, &|_| {}).await
+            self.keys.run_rewrap(&caller, &self.run, self.pace.as_ref(), &|_| {}).await
         };
-        match done.await {
-            Ok(run) => tracing::debug!(%domain, ?run, "looked after its keys"),
+        let failed = match done.await {
+            Ok(run) => {
+                tracing::debug!(%domain, ?run, "looked after its keys");
+                false
+            }
             // Between the look and this.
-            Err(error) if error.code() == Code::FailedPrecondition => {}
+            Err(error) if error.code() == Code::FailedPrecondition => false,
             Err(error) => {
                 tracing::warn!(%domain, causes = error.causes(), "its keys must wait");
+                true
             }
-        }
+        };
+        self.roster.ends(&domain, failed, Instant::now());
     }
 
     async fn hear(&self, domain: DomainId) {
@@ -104,6 +143,15 @@ impl Upkeep {
             }
         }
     }
+}
+
+/// A round through all domains in which something is due.
+#[derive(Default)]
+struct Round {
+    /// Those that were read and not looked at.
+    page: VecDeque<DomainId>,
+    /// Where the others begin; without them the next round waits.
+    more: Option<PassedDue>,
 }
 
 /// A name for one run: the trace id of all that it does.

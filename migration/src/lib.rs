@@ -16,6 +16,7 @@ mod m0006_lookup;
 mod m0007_pages;
 mod m0008_providers;
 mod m0009_key_life;
+mod m0010_key_guards;
 
 /// Every migration, oldest first.
 pub struct Migrator;
@@ -32,6 +33,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0007_pages::Migration),
             Box::new(m0008_providers::Migration),
             Box::new(m0009_key_life::Migration),
+            Box::new(m0010_key_guards::Migration),
         ]
     }
 }

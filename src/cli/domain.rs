@@ -13,7 +13,7 @@ use crate::{
     database::Database,
     error::Code,
     ids::DomainId,
-    service::{Caller, KeyState, Rewrap, Run, Shredding},
+    service::{Caller, KeyState, Pace, Rewrap, Run, Shredding},
     store::domains_after,
     upkeep,
 };
@@ -79,7 +79,7 @@ pub(super) fn run(command: DomainCommand) -> Result<(), Failure> {
         DomainCommand::Rotate(named) => with(&named, async |core, caller| {
             core.keys.rotate(&caller, None).await.map_err(failure)?;
             let state = state(core, &caller).await?;
-            let newest = state.keks.first().map_or(0, |kek| kek.version.0);
+            let newest = state.newest.map_or(0, |kek| kek.version.0);
             print(&format!("version {newest} of the key of {} is active", caller.domain()))
         }),
         DomainCommand::Rewrap { named, per_second } => rewrap(&named, per_second),
@@ -151,27 +151,26 @@ async fn list(config: &Config, core: &Core) -> Result<(), Failure> {
 
 fn row(domain: &DomainId, state: &KeyState) -> String {
     let shredded = if state.shredding.is_some() { "shredded" } else { "active" };
-    let version = state.keks.first().map_or(0, |kek| kek.version.0);
-    let alive = state.keks.iter().filter(|kek| kek.destroyed_at.is_none()).count();
+    let version = state.newest.as_ref().map_or(0, |kek| kek.version.0);
     let rewrap = match &state.rewrap {
         None => "-".to_owned(),
         Some(rewrap) if rewrap.finished_at.is_some() => "done".to_owned(),
         Some(rewrap) => figures(rewrap),
     };
-    format!("{:<40} {shredded:<9} {version:>7} {alive:>5}  {rewrap}", domain.as_str())
+    format!("{:<40} {shredded:<9} {version:>7} {:>5}  {rewrap}", domain.as_str(), state.living)
 }
 
 fn rewrap(named: &Named, per_second: Option<u32>) -> Result<(), Failure> {
     let config = job::prepare(&named.source)?;
     let pace = per_second.unwrap_or(config.keys.rewrap_per_second);
-    let pace = Some(pace).filter(|pace| *pace > 0);
+    let pace = Some(pace).filter(|pace| *pace > 0).map(Pace::new);
     run_in(&config, named, async |core, caller| {
         let holder = upkeep::new_run().map_err(failure)?;
         core.keys.ask_rewrap(&caller, None).await.map_err(failure)?;
         let bar = bar()?;
         let told = |rewrap: &Rewrap| show(&bar, rewrap);
         let rewrap = loop {
-            match core.keys.run_rewrap(&caller, &holder, pace, &told).await {
+            match core.keys.run_rewrap(&caller, &holder, pace.as_ref(), &told).await {
                 Ok(Run::Finished | Run::Elsewhere) => {}
                 // It comes back.
                 Err(error) if error.code() == Code::Unavailable => {
@@ -179,7 +178,7 @@ fn rewrap(named: &Named, per_second: Option<u32>) -> Result<(), Failure> {
                 }
                 Err(error) => return Err(failure(error)),
             }
-            match core.keys.rewrap(&caller).await.map_err(failure)? {
+            match core.keys.rewrap(&caller, caller.domain().clone()).await.map_err(failure)? {
                 Some(rewrap) if rewrap.finished_at.is_some() => break rewrap,
                 Some(rewrap) => told(&rewrap),
                 None => {}

@@ -16,7 +16,7 @@ use crate::{
     error::Error,
     ids::{DomainId, UserSecretId},
     query::{DEFAULT_PAGE, Field, MAX_PAGE},
-    service::{AuditEvent as Event, AuditFilter, AuditPage, AuditQuery, Target},
+    service::{AuditEvent as Event, AuditFilter, AuditPage, AuditQuery, KekPage, Target},
 };
 
 /// A domain, which is a tenant.
@@ -73,26 +73,33 @@ impl Domain {
 
     /// Whether the domain does anything.
     async fn state(&self, ctx: &Context<'_>) -> Result<DomainState, Fault> {
-        let state = ctx.keys()?.state(ctx.caller()?, self.0.clone()).await?;
-        Ok(if state.shredding.is_some() { DomainState::Shredded } else { DomainState::Active })
+        let shredding = ctx.keys()?.shredding(ctx.caller()?, self.0.clone()).await?;
+        Ok(if shredding.is_some() { DomainState::Shredded } else { DomainState::Active })
     }
 
-    /// Every version of the domain's key, the newest first.
-    async fn keys(&self, ctx: &Context<'_>) -> Result<Vec<KekVersion>, Fault> {
-        let state = ctx.keys()?.state(ctx.caller()?, self.0.clone()).await?;
-        Ok(state.keks.into_iter().map(Into::into).collect())
+    /// Versions of the domain's key, the newest first.
+    async fn keys(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "How many, at most 100; 20 when nothing is said.")] first: Option<i32>,
+        #[graphql(desc = "Versions older than this one.")] before: Option<i32>,
+    ) -> Result<Vec<KekVersion>, Fault> {
+        let page =
+            || Ok(KekPage { first: page_size(first)?, before: before.map(crate::ids::KekVersion) });
+        let keks = ctx.keys()?.keks(ctx.caller()?, self.0.clone(), page).await?;
+        Ok(keks.into_iter().map(Into::into).collect())
     }
 
     /// How far the moving of what older keys sealed is; null when it was never asked for.
     async fn rewrap(&self, ctx: &Context<'_>) -> Result<Option<Rewrap>, Fault> {
-        let state = ctx.keys()?.state(ctx.caller()?, self.0.clone()).await?;
-        Ok(state.rewrap.map(Into::into))
+        let rewrap = ctx.keys()?.rewrap(ctx.caller()?, self.0.clone()).await?;
+        Ok(rewrap.map(Into::into))
     }
 
     /// What was said when the domain was shredded.
     async fn shred_statement(&self, ctx: &Context<'_>) -> Result<Option<ShredStatement>, Fault> {
-        let state = ctx.keys()?.state(ctx.caller()?, self.0.clone()).await?;
-        Ok(state.shredding.map(Into::into))
+        let shredding = ctx.keys()?.shredding(ctx.caller()?, self.0.clone()).await?;
+        Ok(shredding.map(Into::into))
     }
 
     /// The domain's audit trail, newest first.
@@ -141,17 +148,22 @@ struct AuditEventFilterInput {
     outcome: Option<String>,
 }
 
+/// How many rows `first` asks for.
+fn page_size(first: Option<i32>) -> Result<u64, Error> {
+    match first.map(u64::try_from) {
+        None => Ok(DEFAULT_PAGE),
+        Some(Ok(limit)) if limit <= MAX_PAGE => Ok(limit),
+        Some(_) => Err(Error::invalid("first", "must be 0 to 100")),
+    }
+}
+
 /// What the arguments of the trail ask for.
 fn audit_query(
     filter: AuditEventFilterInput,
     first: Option<i32>,
     after: Option<String>,
 ) -> Result<AuditQuery, Error> {
-    let limit = match first.map(u64::try_from) {
-        None => DEFAULT_PAGE,
-        Some(Ok(limit)) if limit <= MAX_PAGE => limit,
-        Some(_) => return Err(Error::invalid("first", "must be 0 to 100")),
-    };
+    let limit = page_size(first)?;
     let after = after.map(|text| Uuid::parse_str(&text)).transpose();
     let after = after.map_err(|_| Error::invalid("after", "must be a cursor of this list"))?;
     let filter = AuditFilter {

@@ -8,8 +8,14 @@ use std::{fs::File, io::Write as _};
 use cryptoki::{mechanism::Mechanism, object::ObjectHandle};
 
 use super::{
-    HsmError, RecoveryCopy, Settings, check_value, generation::visit, kek::wrap_key,
-    module::Session, note, root::stored_roots, signing, template,
+    HsmError, RecoveryCopy, Settings, WrappedKek, check_value,
+    generation::visit,
+    kek::wrap_key,
+    module::Session,
+    note,
+    random::Random,
+    root::{Root as RootKey, stored_roots},
+    signing, template,
 };
 use crate::ids::RootVersion;
 
@@ -32,7 +38,7 @@ pub struct Root {
 ///
 /// The root's copies are in their files before it is on the token.
 pub fn create_keys(settings: &Settings, copies: &[RecoveryCopy]) -> Result<Birth, HsmError> {
-    visit(settings, |session| {
+    let (newborn, signing_key) = visit(settings, |session| {
         let has_root = !session.find_objects(&template::find_roots())?.is_empty();
         if has_root && !copies.is_empty() {
             return Err(HsmError::Setup(
@@ -43,17 +49,15 @@ pub fn create_keys(settings: &Settings, copies: &[RecoveryCopy]) -> Result<Birth
         // The root comes last: a failure after its birth would lose its copies.
         let signing_key = signing::ensure(session)?;
         match (has_root, signing_key) {
-            (false, _) => {
-                let root = make_root(session, RootVersion::FIRST, copies)?;
-                let root = Some(Root { check_value: check_value::of(session, root) });
-                Ok(Birth { root, signing_key })
-            }
-            (true, true) => Ok(Birth { root: None, signing_key }),
+            (false, _) => Ok((Some(make_root(session, RootVersion::FIRST, copies)?), signing_key)),
+            (true, true) => Ok((None, signing_key)),
             (true, false) => Err(HsmError::Setup(
                 "the token has a root key and a signing key already".to_owned(),
             )),
         }
-    })
+    })?;
+    let root = newborn.map(|newborn| newborn.stay(settings, copies)).transpose()?;
+    Ok(Birth { root, signing_key })
 }
 
 /// Makes the root of `version` beside older ones, and `copies` of it; nothing where the token has one of that version.
@@ -62,13 +66,13 @@ pub fn create_root(
     version: RootVersion,
     copies: &[RecoveryCopy],
 ) -> Result<Option<Root>, HsmError> {
-    visit(settings, |session| {
+    let newborn = visit(settings, |session| {
         if stored_roots(session)?.contains_key(&version) {
             return Ok(None);
         }
-        let root = make_root(session, version, copies)?;
-        Ok(Some(Root { check_value: check_value::of(session, root) }))
-    })
+        make_root(session, version, copies).map(Some)
+    })?;
+    newborn.map(|newborn| newborn.stay(settings, copies)).transpose()
 }
 
 /// Destroys the root of `version`, with what is noted of its copies; whether there was one.
@@ -90,12 +94,53 @@ pub fn root_versions(settings: &Settings) -> Result<Vec<RootVersion>, HsmError> 
     visit(settings, |session| Ok(stored_roots(session)?.into_keys().collect()))
 }
 
+/// A root that was just put on the token.
+struct Newborn {
+    check_value: Option<String>,
+    /// A key of nobody's that it wrapped: what it is known by.
+    proof: WrappedKek,
+}
+
+impl Newborn {
+    /// Looks whether it is the only root of its version, and notes its copies. It is destroyed when it is not: somebody else
+    /// has made one at the same time, and nothing is wrapped under this one yet.
+    ///
+    /// Of two whoever looks later sees both, and at worst both do: none takes away another's. It takes another visit, because
+    /// SoftHSM does not see what another process wrote while it was about to write itself.
+    fn stay(self, settings: &Settings, copies: &[RecoveryCopy]) -> Result<Root, HsmError> {
+        let version = self.proof.root();
+        visit(settings, |session| {
+            let found = session.find_objects(&template::find_root_of(version))?;
+            let kept = if found.len() > 1 {
+                Err(HsmError::Setup(format!(
+                    "somebody else has made a root key {} at the same time: this one is destroyed, with nothing under it",
+                    version.0
+                )))
+            } else {
+                note::write(session, version, copies.iter().map(|copy| &copy.key))
+            };
+            if kept.is_err() {
+                for root in found {
+                    if self.proof.opens_under(session, root) {
+                        session.destroy_object(root)?;
+                    }
+                }
+                // A copy of a key that is gone must not pass for one: whoever made the files removes empty ones.
+                for copy in copies {
+                    copy.out.set_len(0).map_err(|error| HsmError::Setup(error.to_string()))?;
+                }
+            }
+            kept.map(|()| Root { check_value: self.check_value })
+        })
+    }
+}
+
 /// Makes the root of `version`, and `copies` of it. It is the last thing that is made: when anything fails, there is none.
 fn make_root(
     session: &Session,
     version: RootVersion,
     copies: &[RecoveryCopy],
-) -> Result<ObjectHandle, HsmError> {
+) -> Result<Newborn, HsmError> {
     let newborn = session.generate_key(&Mechanism::AesKeyGen, &template::newborn_root())?;
     for copy in copies {
         let wrapped = copy.key.wrap(session, newborn)?;
@@ -103,12 +148,13 @@ fn make_root(
             HsmError::Setup(format!("a recovery copy cannot be written: {error}"))
         })?;
     }
-    note::write(session, version, copies.iter().map(|copy| &copy.key))?;
-    let root = settle(session, newborn, version);
-    if root.is_err() {
-        note::forget(session, version)?;
+    let object = settle(session, newborn, version)?;
+    let root = RootKey { version, object };
+    let proof = WrappedKek::generate(session, root, &mut Random::new(), Vec::new());
+    if proof.is_err() {
+        session.destroy_object(object)?;
     }
-    root
+    Ok(Newborn { check_value: check_value::of(session, object), proof: proof? })
 }
 
 /// Puts `newborn` on the token as a key that stays, and destroys it.

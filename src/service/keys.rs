@@ -1,10 +1,12 @@
 //! The verbs on a domain's keys, and the key that new data is sealed under.
 
+mod pace;
 mod rewrap;
 mod root;
 mod shred;
 mod verify;
 
+pub use pace::{AT_ONCE, Pace};
 pub use rewrap::Run;
 pub use root::RootRotation;
 pub use verify::Verified;
@@ -15,12 +17,14 @@ use tokio::sync::Notify;
 
 use super::{Caller, Target};
 use crate::{
-    auth::{Gate, Scope, Verb},
-    clock::{Clock, Timestamp},
+    auth::{Gate, Role, Scope, Verb},
+    clock::Clock,
     crypto::{Kek, Keyring},
     error::{Error, Result},
     ids::{DomainId, KekVersion},
-    store::{KekInfo, Reserved, Rewrap, Shredding, Store},
+    store::{
+        Due, KekInfo, KekPage, KeyState, PassedDue, Reserved, Rewrap, Shredding, Store, TooOld,
+    },
 };
 
 /// How long a key lives and how much it does.
@@ -45,16 +49,6 @@ pub struct KeyService {
     limits: KeyLimits,
     /// Something was asked for that is done in the background.
     asked: Arc<Notify>,
-}
-
-/// The state of a domain's keys.
-pub struct KeyState {
-    /// Its KEKs, the newest first.
-    pub keks: Vec<KekInfo>,
-    /// How far the moving of DEKs to the active one is, if it was ever asked for.
-    pub rewrap: Option<Rewrap>,
-    /// That they were destroyed, if they were.
-    pub shredding: Option<Shredding>,
 }
 
 impl KeyService {
@@ -95,27 +89,49 @@ impl KeyService {
         self.store.add_kek(scope, kek).await
     }
 
-    /// The domain's keys.
+    /// The state of the domain's keys.
     pub async fn state(&self, caller: &Caller, domain: DomainId) -> Result<KeyState> {
-        let target = Target::Domain { domain: Some(domain), owner: None };
-        self.gate
-            .run(caller, Verb::ListKeys, target, async |scope| {
-                Ok(KeyState {
-                    keks: self.store.keks(scope).await?,
-                    rewrap: self.store.rewrap(scope).await?,
-                    shredding: self.store.shredding(scope).await?,
-                })
-            })
-            .await
+        let look = async |scope: &Scope| self.store.key_state(scope).await;
+        self.gate.run(caller, Verb::ListKeys, of(domain), look).await
+    }
+
+    /// Some versions of the domain's key, the newest first. The page is made for those only who may see it.
+    pub async fn keks(
+        &self,
+        caller: &Caller,
+        domain: DomainId,
+        page: impl FnOnce() -> Result<KekPage>,
+    ) -> Result<Vec<KekInfo>> {
+        let look = async |scope: &Scope| self.store.keks(scope, page()?).await;
+        self.gate.run(caller, Verb::ListKeys, of(domain), look).await
+    }
+
+    /// How far the moving of what older keys sealed is, if it was ever asked for.
+    pub async fn rewrap(&self, caller: &Caller, domain: DomainId) -> Result<Option<Rewrap>> {
+        let look = async |scope: &Scope| self.store.rewrap(scope).await;
+        self.gate.run(caller, Verb::ListKeys, of(domain), look).await
+    }
+
+    /// That the domain was shredded, if it was.
+    pub async fn shredding(&self, caller: &Caller, domain: DomainId) -> Result<Option<Shredding>> {
+        let look = async |scope: &Scope| self.store.shredding(scope).await;
+        self.gate.run(caller, Verb::ListKeys, of(domain), look).await
     }
 
     /// Makes the domain another KEK, under which everything new is sealed from then on, and asks that the rest is moved.
+    ///
+    /// Its administrators wait until that of the last time is moved: keys that nobody moves to would pile up, of which the
+    /// history keeps each. Systems and commands do not: a key may be known to somebody.
     pub async fn rotate(&self, caller: &Caller, domain: Option<DomainId>) -> Result<DomainId> {
         let target = Target::Domain { domain, owner: None };
         self.gate
             .run(caller, Verb::RotateKey, target, async |scope| {
                 for _ in 0..TRIES {
-                    let newest = self.store.newest_kek(scope).await?;
+                    // Before the look at the rewrap: who is faster with another version is seen by one or by the other.
+                    let newest = self.newest(scope).await?.map(|kek| kek.version);
+                    if caller.role() == Role::DomainAdmin {
+                        self.refuse_while_moving(scope).await?;
+                    }
                     if self.make(scope, newest.map_or(KekVersion(1), KekVersion::next)).await? {
                         self.asked.notify_one();
                         return Ok(scope.domain().clone());
@@ -126,14 +142,27 @@ impl KeyService {
             .await
     }
 
+    async fn refuse_while_moving(&self, scope: &Scope) -> Result<()> {
+        match self.store.rewrap(scope).await? {
+            Some(rewrap) if rewrap.finished_at.is_none() => Err(Error::failed_precondition(
+                "The rewrap of the domain must be finished: what older keys sealed is still moved to the newest.",
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    async fn newest(&self, scope: &Scope) -> Result<Option<KekInfo>> {
+        Ok(self.store.keks(scope, KekPage::NEWEST).await?.into_iter().next())
+    }
+
     /// Returns when something is asked for here that is done in the background.
     pub async fn woken(&self) {
         self.asked.notified().await;
     }
 
-    /// The domains in which something is due: a rewrap, or another key for the age of the active one.
-    pub async fn due(&self) -> Result<Vec<DomainId>> {
-        self.store.domains_due(self.oldest()).await
+    /// The next domains behind `passed` in which something is due: a rewrap, or another key for the age of the active one.
+    pub async fn due(&self, passed: &PassedDue) -> Result<Due> {
+        self.store.domains_due(self.too_old(), passed).await
     }
 
     /// Makes the domain another KEK when its active one is too old.
@@ -141,11 +170,13 @@ impl KeyService {
         let target = Target::Domain { domain: None, owner: None };
         self.gate
             .run(caller, Verb::RotateKey, target, async |scope| {
-                let keks = self.store.keks(scope).await?;
-                let oldest = self.oldest();
-                match keks.first() {
+                let before = self.too_old().map_or(0, |old| old.before);
+                match self.newest(scope).await? {
                     // The version after the one that is too old: another replica may be about to make it.
-                    Some(active) if active.destroyed_at.is_none() && active.created_at < oldest => {
+                    Some(active)
+                        if active.destroyed_at.is_none()
+                            && active.created_at.as_micros() < before =>
+                    {
                         self.make(scope, active.version.next()).await.map(|_| ())
                     }
                     _ => Ok(()),
@@ -154,9 +185,13 @@ impl KeyService {
             .await
     }
 
-    /// An active KEK that was made before is too old.
-    fn oldest(&self) -> Timestamp {
-        let age = self.limits.max_age.unwrap_or(i64::MAX);
-        Timestamp::from_micros(self.clock.now().as_micros().saturating_sub(age))
+    /// Which active KEKs are too old, if any ever are.
+    fn too_old(&self) -> Option<TooOld> {
+        let age = self.limits.max_age?;
+        Some(TooOld { before: self.clock.now().as_micros().saturating_sub(age), age })
     }
+}
+
+fn of(domain: DomainId) -> Target {
+    Target::Domain { domain: Some(domain), owner: None }
 }

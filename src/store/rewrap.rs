@@ -1,27 +1,29 @@
-//! The moving of a domain's DEKs to its active KEK, a batch at a time, by one replica at a time: who is at it, how far it is, and its end.
+//! The moving of a domain's DEKs to its active KEK, a batch at a time, by one replica at a time: who is at it, and how far it is.
 
 mod batch;
+mod finish;
 
 pub use batch::{DekBatch, Moved, Passed, StoredDek};
+pub(super) use finish::destroy;
 
 use std::time::Duration;
 
-use ::entity::{kek, rewrap, user_secret_version};
+use ::entity::{rewrap, user_secret_version};
 use sea_orm::{
     ActiveValue::Set,
     ColumnTrait as _, ConnectionTrait as _, DatabaseTransaction, DbBackend, EntityTrait as _,
-    PaginatorTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, Statement,
+    PaginatorTrait as _, QueryFilter as _, QueryOrder as _, Select,
     sea_query::{Expr, ExprTrait as _, OnConflict},
 };
 
 use super::{
-    Store, damaged,
+    Store,
     kek::{lock, stored},
 };
 use crate::{
     auth::Scope,
     clock::Timestamp,
-    database::{Admits, Planning, failed},
+    database::{Admits, failed},
     error::{Error, Result},
     ids::{DomainId, KekVersion},
 };
@@ -67,15 +69,7 @@ impl Store {
 
     /// How far it is; none when nobody has asked.
     pub async fn rewrap(&self, scope: &Scope) -> Result<Option<Rewrap>> {
-        let all = Admits::All;
-        let snapshot = self.database.begin(scope.domain(), all, Planning::default()).await?;
-        #[expect(clippy::disallowed_methods, reason = "the domain is the scope's")]
-        let row = rewrap::Entity::find()
-            .filter(rewrap::Column::DomainId.eq(scope.domain().as_str()))
-            .one(&snapshot)
-            .await
-            .map_err(failed)?;
-        Ok(row.map(Into::into))
+        look(&self.all_of(scope).await?, scope).await
     }
 
     /// Takes the work in the domain for `holder`, if there is any and nobody has it.
@@ -122,76 +116,56 @@ impl Store {
         })
         .await
     }
-
-    /// Destroys the older KEKs that wrap nothing any more, and says that the work is done, unless there is more of it:
-    /// what was under way while the KEK retired. DEKs that did not open are left, and so is their KEK.
-    pub async fn finish_rewrap(&self, scope: &Scope, failures: u64) -> Result<bool> {
-        let (within, trail, now) = (scope.clone(), self.trail.clone(), self.now().as_micros());
-        self.change_many(scope, Admits::Living, move |transaction| {
-            Box::pin(async move {
-                let (domain, mut events, mut left) = (within.domain(), Vec::new(), 0);
-                patiently(transaction).await?;
-                let newest = stored(transaction, domain).await?.first().map(|kek| kek.version);
-                for old in retired(transaction, domain).await? {
-                    let version = KekVersion(old.version);
-                    let count = count_under(transaction, domain, version, failures + 1).await?;
-                    left += count;
-                    if count == 0 {
-                        destroy(transaction, old, now).await?;
-                        let event = within.event().doing("Domain.destroy_key");
-                        events.extend(trail.stamp(&event.about(&version.0.to_string()), "ok"));
-                    }
-                }
-                if left > failures {
-                    return Ok((false, events));
-                }
-                let left = i64::try_from(left).map_err(Error::internal)?;
-                // Another rotation may have asked for more meanwhile, and this must not end that.
-                #[expect(clippy::disallowed_methods, reason = "the domain is the scope's")]
-                let done = rewrap::Entity::update_many()
-                    .col_expr(rewrap::Column::FinishedAt, Expr::value(now))
-                    .col_expr(rewrap::Column::Failed, Expr::value(left))
-                    .filter(rewrap::Column::DomainId.eq(domain.as_str()))
-                    .filter(rewrap::Column::ToVersion.lte(newest))
-                    .exec(transaction);
-                let finished = done.await.map_err(failed)?.rows_affected == 1;
-                Ok((finished, events))
-            })
-        })
-        .await
-    }
-
-    /// Some domains in which a rewrap waits, or whose active KEK was made before `older_than`.
-    pub async fn domains_due(&self, older_than: Timestamp) -> Result<Vec<DomainId>> {
-        let reader = self.database.reader();
-        let backend = reader.get_database_backend();
-        let sql = match backend {
-            DbBackend::Postgres => "SELECT * FROM usersecret_due($1) LIMIT 100",
-            _ => {
-                "SELECT domain_id FROM rewraps WHERE finished_at IS NULL
-                    AND held_until < CAST(unixepoch('subsec') * 1000000 AS INTEGER)
-                UNION SELECT domain_id FROM keks
-                    WHERE retired_at IS NULL AND destroyed_at IS NULL AND created_at < ? LIMIT 100"
-            }
-        };
-        let question =
-            Statement::from_sql_and_values(backend, sql, [older_than.as_micros().into()]);
-        let rows = reader.query_all_raw(question).await.map_err(failed)?;
-        let parse = |row: &sea_orm::QueryResult| {
-            let id: String = row.try_get_by_index(0).map_err(failed)?;
-            DomainId::parse(&id).ok_or_else(|| damaged("domain id"))
-        };
-        rows.iter().map(parse).collect()
-    }
 }
 
-/// However many there are, and however many were.
+/// How far the rewrap of the domain is.
+pub(super) async fn look(snapshot: &DatabaseTransaction, scope: &Scope) -> Result<Option<Rewrap>> {
+    let row = rewrap::Entity::find_by_id(scope.domain().as_str()).one(snapshot).await;
+    Ok(row.map_err(failed)?.map(Into::into))
+}
+
+/// However many there are, and however many were. Along indexes: for one row that is not there PostgreSQL would read a table
+/// to its end where it takes such rows for many.
 async fn patiently(transaction: &DatabaseTransaction) -> Result<()> {
     if transaction.get_database_backend() == DbBackend::Postgres {
-        let patiently = "SET LOCAL statement_timeout = 0";
+        let patiently = "SET LOCAL statement_timeout = 0; SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off";
         transaction.execute_unprepared(patiently).await.map_err(failed)?;
     }
     Ok(())
+}
+
+/// The DEKs under the KEK of `version`, behind a place in their order.
+///
+/// By rows, on PostgreSQL: where it thinks that one KEK wraps all of a domain, the primary key is as good to it as the index of what
+/// KEKs wrap, and it would read the domain for what is not there any more. Only that index is in this order.
+fn under(
+    backend: DbBackend,
+    domain: &DomainId,
+    version: i32,
+    after: (&str, i32),
+) -> Select<user_secret_version::Entity> {
+    use user_secret_version::Column::{
+        DomainId as Domain, KekVersion as Kek, UserSecretId, Version,
+    };
+    let column = |column| Expr::col((user_secret_version::Entity, column));
+    let domain = domain.as_str();
+    #[expect(clippy::disallowed_methods, reason = "within the domain")]
+    let all = user_secret_version::Entity::find();
+    let behind = if backend == DbBackend::Postgres {
+        let place = [Kek, Domain, UserSecretId, Version].map(column);
+        let after = [version.into(), domain.into(), after.0.into(), after.1.into()];
+        let kek = Expr::tuple([Kek, Domain].map(column));
+        all.filter(Expr::tuple(place).gt(Expr::tuple(after)))
+            .filter(kek.lte(Expr::tuple([version.into(), domain.into()])))
+            .order_by_asc(Kek)
+            .order_by_asc(Domain)
+    } else {
+        let place = Expr::tuple([UserSecretId, Version].map(column));
+        all.filter(Kek.eq(version))
+            .filter(Domain.eq(domain))
+            .filter(place.gt(Expr::tuple([after.0.into(), after.1.into()])))
+    };
+    behind.order_by_asc(UserSecretId).order_by_asc(Version)
 }
 
 /// Writes down that the DEKs of `domain` are to move to `to`, or go on moving.
@@ -247,55 +221,6 @@ async fn hold(
         .filter(FinishedAt.is_null())
         .filter(may);
     Ok(update.exec(transaction).await.map_err(failed)?.rows_affected == 1)
-}
-
-/// The KEKs of `domain` that are neither active nor destroyed. Who seals under one of them has done so, or will not.
-async fn retired(transaction: &DatabaseTransaction, domain: &DomainId) -> Result<Vec<kek::Model>> {
-    #[expect(clippy::disallowed_methods, reason = "within the transaction's domain")]
-    let rows = kek::Entity::find()
-        .filter(kek::Column::DomainId.eq(domain.as_str()))
-        .filter(kek::Column::RetiredAt.is_not_null())
-        .filter(kek::Column::DestroyedAt.is_null())
-        .order_by_asc(kek::Column::Version)
-        .lock_exclusive();
-    rows.all(transaction).await.map_err(failed)
-}
-
-/// How many DEKs are under the KEK of `version`, as far as `most`.
-async fn count_under(
-    transaction: &DatabaseTransaction,
-    domain: &DomainId,
-    version: KekVersion,
-    most: u64,
-) -> Result<u64> {
-    #[expect(clippy::disallowed_methods, reason = "within the transaction's domain")]
-    let some: Vec<i32> = user_secret_version::Entity::find()
-        .select_only()
-        .column(user_secret_version::Column::Version)
-        .filter(user_secret_version::Column::KekVersion.eq(version.0))
-        .filter(user_secret_version::Column::DomainId.eq(domain.as_str()))
-        .limit(most)
-        .into_tuple()
-        .all(transaction)
-        .await
-        .map_err(failed)?;
-    u64::try_from(some.len()).map_err(Error::internal)
-}
-
-/// Takes from `kek` what could be unwrapped.
-pub(super) async fn destroy(
-    transaction: &DatabaseTransaction,
-    kek: kek::Model,
-    now: i64,
-) -> Result<()> {
-    use sea_orm::ActiveModelTrait as _;
-    let gone = kek::ActiveModel {
-        blob: Set(Vec::new()),
-        binding: Set(Vec::new()),
-        destroyed_at: Set(Some(now)),
-        ..kek.into()
-    };
-    gone.update(transaction).await.map(|_| ()).map_err(failed)
 }
 
 impl From<rewrap::Model> for Rewrap {

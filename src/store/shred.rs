@@ -4,7 +4,7 @@ use ::entity::{domain, kek, rewrap};
 use sea_orm::{
     ActiveModelTrait as _,
     ActiveValue::Set,
-    ColumnTrait as _, EntityTrait as _, QueryFilter as _,
+    ColumnTrait as _, DatabaseTransaction, EntityTrait as _, QueryFilter as _,
     sea_query::{Expr, OnConflict},
 };
 
@@ -17,7 +17,7 @@ use super::{
 use crate::{
     auth::Scope,
     clock::Timestamp,
-    database::{Admits, Planning, failed, shut_error},
+    database::{failed, shut_error},
     error::{Code, Error, Result},
     ids::{DomainId, KekVersion},
 };
@@ -45,16 +45,18 @@ pub struct Destroyed {
 impl Store {
     /// That the domain was shredded, if it was.
     pub async fn shredding(&self, scope: &Scope) -> Result<Option<Shredding>> {
-        let all = Admits::All;
-        let snapshot = self.database.begin(scope.domain(), all, Planning::default()).await?;
-        let row = domain::Entity::find_by_id(scope.domain().as_str()).one(&snapshot).await;
-        Ok(row.map_err(failed)?.and_then(shredding))
+        look(&self.all_of(scope).await?, scope).await
+    }
+
+    /// Fails when `domain` was shredded, as all that is done there does.
+    pub async fn refuse_shredded(&self, domain: &DomainId) -> Result<()> {
+        self.database.begin_read(domain).await.map(|_| ())
     }
 
     /// Whether `domain` was shredded.
     pub async fn is_shredded(&self, domain: &DomainId) -> Result<bool> {
-        match self.database.begin_read(domain).await {
-            Ok(_) => Ok(false),
+        match self.refuse_shredded(domain).await {
+            Ok(()) => Ok(false),
             Err(error) if error.code() == Code::FailedPrecondition => Ok(true),
             Err(error) => Err(error),
         }
@@ -135,6 +137,15 @@ impl Store {
             Err(error) => Err(error),
         }
     }
+}
+
+/// That the domain was shredded, if it was.
+pub(super) async fn look(
+    snapshot: &DatabaseTransaction,
+    scope: &Scope,
+) -> Result<Option<Shredding>> {
+    let row = domain::Entity::find_by_id(scope.domain().as_str()).one(snapshot).await;
+    Ok(row.map_err(failed)?.and_then(shredding))
 }
 
 fn shredding(row: domain::Model) -> Option<Shredding> {

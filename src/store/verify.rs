@@ -19,18 +19,19 @@ use crate::{
 /// How many versions are read at a time.
 const BATCH: u64 = 200;
 
-/// A version of a secret as it is stored: one that was changed must not hide the others.
+/// A version of a secret as it is stored: one that was changed must not hide the others, nor be hidden. Its secret and its KEK
+/// may have been taken away.
 #[derive(FromQueryResult)]
 pub struct StoredSecret {
     user_secret_id: String,
     version: i32,
-    user_id: String,
+    user_id: Option<String>,
     kek_version: i32,
     dek: Vec<u8>,
     document: Vec<u8>,
-    blob: Vec<u8>,
-    binding: Vec<u8>,
-    root_version: i32,
+    blob: Option<Vec<u8>>,
+    binding: Option<Vec<u8>>,
+    root_version: Option<i32>,
 }
 
 impl StoredSecret {
@@ -42,16 +43,18 @@ impl StoredSecret {
     /// Its id, and what opens it.
     pub fn parse(self) -> Result<(UserSecretId, Sealed)> {
         let id = UserSecretId::parse(&self.user_secret_id).ok_or_else(|| damaged("secret id"))?;
+        let user_id = self.user_id.and_then(|id| UserId::parse(&id));
+        let lost = || damaged("key of a domain");
         let sealed = Sealed {
-            user_id: UserId::parse(&self.user_id).ok_or_else(|| damaged("user id"))?,
+            user_id: user_id.ok_or_else(|| damaged("user id"))?,
             version: DataVersion(self.version),
             expires_at: None,
             envelope: Envelope::parse(self.kek_version, &self.dek, self.document)?,
             kek: Kek {
                 version: KekVersion(self.kek_version),
-                root: RootVersion(self.root_version),
-                blob: self.blob,
-                binding: self.binding,
+                root: RootVersion(self.root_version.ok_or_else(lost)?),
+                blob: self.blob.ok_or_else(lost)?,
+                binding: self.binding.ok_or_else(lost)?,
             },
         };
         Ok((id, sealed))
@@ -88,8 +91,8 @@ impl Store {
             .columns([UserSecretId, Version, KekVersion, Dek, Document])
             .column(user_secret::Column::UserId)
             .columns([kek::Column::Blob, kek::Column::Binding, kek::Column::RootVersion])
-            .join(JoinType::InnerJoin, user_secret_version::Relation::UserSecret.def())
-            .join(JoinType::InnerJoin, user_secret_version::Relation::Kek.def())
+            .join(JoinType::LeftJoin, user_secret_version::Relation::UserSecret.def())
+            .join(JoinType::LeftJoin, user_secret_version::Relation::Kek.def())
             .filter(DomainId.eq(scope.domain().as_str()))
             .filter(place.gt(Expr::tuple([id.into(), version.into()])))
             .order_by_asc(UserSecretId)

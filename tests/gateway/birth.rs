@@ -3,18 +3,27 @@
 pub mod kit;
 mod visitor;
 
-use std::{fs, process::Command};
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Stdio},
+};
 
 use aws_lc_rs::{
     encoding::AsDer as _,
     rsa::{KeySize, OAEP_SHA1_MGF1SHA1, OaepPrivateDecryptingKey, PrivateDecryptingKey},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use faulty_hsm::kit::{Faults, library};
 use usersecret::hsm::SigningKey;
 
 use self::{
     kit::{PIN, Token},
     visitor::MESSAGE,
+};
+use crate::{
+    recovery::offline_key,
+    support::{eventually, module},
 };
 
 #[test]
@@ -50,6 +59,37 @@ fn a_recovery_key_unwraps_the_root_and_a_second_birth_is_refused() {
     let mut root = vec![0; private.min_output_size()];
     let root = private.decrypt(&OAEP_SHA1_MGF1SHA1, &wrapped, &mut root, None).unwrap();
     assert_eq!(root.len(), 32);
+}
+
+#[tokio::test]
+async fn of_two_births_at_the_same_time_one_takes_itself_back() {
+    let token = Token::new();
+    let dir = Path::new(&token.path("")).to_owned();
+    let [_, public] = offline_key(&dir);
+    let (late, early) = (token.path("late.wrapped"), token.path("early.wrapped"));
+    let options = |out| ["--recovery-public-key", &public, "--recovery-out", out];
+    // One that has looked, made a copy of its root, and now puts it on the token.
+    let faults = Faults::new(&dir);
+    faults.set("function=C_UnwrapKey hang").unwrap();
+    let mut slow = Command::new(env!("CARGO_BIN_EXE_usersecret"));
+    slow.args(["hsm", "init", "--config", &token.path("config.toml")]).args(options(&late));
+    slow.env("USERSECRET_HSM__MODULE", library().unwrap());
+    slow.envs(faults.environment(&module())).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let slow = slow.spawn().unwrap();
+    let is_made = async || fs::metadata(&late).is_ok_and(|file| file.len() > 0);
+    eventually("it has made its copy", is_made).await;
+    // Another one is done with all of that first.
+    let made = token.good(["hsm", "init"], &options(&early));
+    let (_, value) = made.split_once("check value ").unwrap();
+    faults.set("").unwrap();
+    let slow = slow.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&slow.stderr);
+    assert!(!slow.status.success() && said.contains("at the same time"), "{said}");
+    // What is there is the other's, with its copy, and nothing passes for a copy of what is gone.
+    let doctor = token.good(["hsm", "doctor"], &[]);
+    assert!(doctor.contains(value.trim()), "{doctor}");
+    assert!(!doctor.contains("the token knows of none"), "{doctor}");
+    assert!(fs::exists(&early).unwrap() && !fs::exists(&late).unwrap());
 }
 
 #[test]

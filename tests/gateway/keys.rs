@@ -1,7 +1,9 @@
 //! The life of a domain's keys: another one, what moves to it, and the end of all.
 
+mod guards;
 mod rotation;
 mod shredding;
+mod upkeep;
 
 use serde_json::{Value, json};
 

@@ -41,7 +41,7 @@ fn openssl(arguments: &[&str], input: &[u8]) -> Vec<u8> {
 }
 
 /// A key pair that is kept offline, in files of `dir`: what it publishes, and what it opens.
-fn offline_key(dir: &Path) -> [String; 2] {
+pub fn offline_key(dir: &Path) -> [String; 2] {
     let [private, public] =
         ["recovery.pem", "recovery.pub"].map(|name| dir.join(name).display().to_string());
     let kind = ["genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:3072"];

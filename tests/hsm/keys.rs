@@ -121,6 +121,15 @@ async fn a_rewrap_that_is_killed_again_and_again_ends_and_loses_nothing() {
     sea_orm::ConnectionTrait::execute_unprepared(&connection, harm).await.unwrap();
     let said = service.refuses(&["domain", "verify", "acme"]);
     assert!(said.contains("user-secret-000000000007, version 1, does not open"), "{said}");
+    // So is one whose secret is gone, and what is gone with it is who it was of.
+    let orphan = "PRAGMA foreign_keys = OFF; DELETE FROM user_secrets WHERE user_secret_id = 'user-secret-000000000008'";
+    sea_orm::ConnectionTrait::execute_unprepared(&connection, orphan).await.unwrap();
+    let said = service.refuses(&["domain", "verify", "acme"]);
+    assert!(said.contains("user-secret-000000000008, version 1, does not open"), "{said}");
+    assert!(said.contains(&format!("{} versions of secrets open", COUNT - 2)), "{said}");
+    let orphan =
+        "DELETE FROM user_secret_versions WHERE user_secret_id = 'user-secret-000000000008'";
+    sea_orm::ConnectionTrait::execute_unprepared(&connection, orphan).await.unwrap();
     service.does(&["domain", "rotate", "acme"]);
     let said = service.refuses(&["domain", "rewrap", "acme", "--per-second", "0"]);
     assert!(said.contains("1 do not open, and were left"), "{said}");

@@ -73,6 +73,8 @@ async fn functions_with_their_owners_rights_tell_no_metadata() {
             "usersecret_is_shut:false:enable_seqscan=off",
             "usersecret_policy:false:enable_seqscan=off",
             "usersecret_record:false:enable_seqscan=off",
+            "usersecret_refuse:false:",
+            "usersecret_refuse_key:false:",
             "usersecret_reveal:false:enable_seqscan=off",
             "usersecret_rewrap:false:enable_seqscan=off",
             "usersecret_tag:false:enable_seqscan=off",
@@ -83,6 +85,7 @@ async fn functions_with_their_owners_rights_tell_no_metadata() {
         ("usersecret_unsealed", "TABLE(event_id bytea, domain_id text, digest bytea)"),
         ("usersecret_home", "text"),
         ("usersecret_changed", "SETOF text"),
+        ("usersecret_due", "TABLE(domain text, waits_since bigint)"),
     ] {
         let shape = format!("SELECT pg_get_function_result('{function}'::regproc)");
         assert_eq!(value::<String>(&admin, &shape).await, result);

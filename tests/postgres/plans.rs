@@ -1,5 +1,7 @@
 //! The plans of what the service really runs, as its own role: the server itself writes them down.
 
+mod keys;
+
 use std::path::PathBuf;
 
 use serde_json::{Value, json};

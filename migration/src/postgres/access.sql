@@ -38,7 +38,7 @@ BEGIN
     EXECUTE format('GRANT EXECUTE ON FUNCTION usersecret_unsealed(text, bigint) TO %I', service);
     EXECUTE format('GRANT EXECUTE ON FUNCTION usersecret_home(text) TO %I', service);
     EXECUTE format('GRANT EXECUTE ON FUNCTION usersecret_changed(bigint) TO %I', service);
-    EXECUTE format('GRANT EXECUTE ON FUNCTION usersecret_due(bigint) TO %I', service);
+    EXECUTE format('GRANT EXECUTE ON FUNCTION usersecret_due(bigint, bigint, bigint, text, int) TO %I', service);
 
     FOREACH name IN ARRAY ARRAY[
         'domains', 'keks', 'user_secrets', 'user_secret_versions', 'audit_events',

@@ -1,10 +1,9 @@
 //! Moving what is sealed under older KEKs to the active one: online, bit by bit, and again from where it was left.
 
-use std::time::{Duration, Instant};
-
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use tokio::time::Instant;
 
-use super::KeyService;
+use super::{KeyService, Pace};
 use crate::{
     auth::{Caller, Scope, Target, Verb},
     crypto::{Aad, Kek, Keyring, SealedBlock, WrappedDek, is_of_an_old_root},
@@ -53,14 +52,14 @@ impl KeyService {
             .await
     }
 
-    /// Moves what is to be moved in the caller's domain, as `holder`, at most `pace` DEKs a second, and tells how far it is.
+    /// Moves what is to be moved in the caller's domain, as `holder`, at its `pace`, and tells how far it is.
     ///
     /// It may be dropped at any moment: each batch is a transaction. Who comes next goes on with what is left.
     pub async fn run_rewrap(
         &self,
         caller: &Caller,
         holder: &str,
-        pace: Option<u32>,
+        pace: Option<&Pace>,
         told: &Told<'_>,
     ) -> Result<Run> {
         let target = Target::Domain { domain: None, owner: None };
@@ -89,13 +88,6 @@ impl KeyService {
             .await
     }
 
-    /// How far the rewrap of the caller's domain is.
-    pub async fn rewrap(&self, caller: &Caller) -> Result<Option<Rewrap>> {
-        let target = Target::Domain { domain: None, owner: None };
-        let look = async |scope: &Scope| self.store.rewrap(scope).await;
-        self.gate.run(caller, Verb::ListKeys, target, look).await
-    }
-
     async fn tell(&self, scope: &Scope, told: &Told<'_>) -> Result<()> {
         if let Some(rewrap) = self.store.rewrap(scope).await? {
             told(&rewrap);
@@ -108,12 +100,11 @@ impl KeyService {
         &self,
         scope: &Scope,
         holder: &str,
-        pace: Option<u32>,
+        pace: Option<&Pace>,
         told: &Told<'_>,
     ) -> Result<Option<Walk>> {
         let (mut passed, mut walk) = (Passed::default(), Walk::default());
-        // So few that the domain is held until the next one comes.
-        let most = pace.map_or(u64::MAX, |pace| u64::from(pace) * 5).max(1);
+        let most = pace.map_or(u64::MAX, Pace::batch);
         while let Some(batch) = self.store.next_batch(scope, &passed, most).await? {
             let begun = Instant::now();
             let count = i64::try_from(batch.deks.len()).map_err(Error::internal)?;
@@ -146,10 +137,7 @@ impl KeyService {
             passed = batch.end();
             self.tell(scope, told).await?;
             if let Some(pace) = pace {
-                let due = Duration::from_secs_f64(
-                    f64::from(u32::try_from(count).unwrap_or(u32::MAX)) / f64::from(pace.max(1)),
-                );
-                tokio::time::sleep(due.saturating_sub(begun.elapsed())).await;
+                pace.pay(begun, u32::try_from(count).unwrap_or(u32::MAX)).await;
             }
         }
         Ok(Some(walk))

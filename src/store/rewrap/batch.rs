@@ -3,9 +3,8 @@
 use ::entity::{rewrap, user_secret, user_secret_version};
 use sea_orm::{
     ColumnTrait as _, ConnectionTrait as _, DatabaseTransaction, DbBackend, EntityTrait as _,
-    FromQueryResult, JoinType, QueryFilter as _, QueryOrder as _, QuerySelect as _,
-    RelationTrait as _, Statement,
-    sea_query::{Expr, ExprTrait as _},
+    FromQueryResult, JoinType, QueryFilter as _, QuerySelect as _, RelationTrait as _, Statement,
+    sea_query::Expr,
 };
 use serde_json::json;
 
@@ -14,7 +13,7 @@ use super::{
         Store,
         kek::{KEK, is_active, is_stale, stored},
     },
-    hold,
+    hold, under,
 };
 use crate::{
     auth::Scope,
@@ -133,21 +132,13 @@ async fn deks_under(
     passed: &Passed,
     most: u64,
 ) -> Result<Vec<StoredDek>> {
-    use user_secret_version::Column::{Dek, DomainId, KekVersion, UserSecretId, Version};
-    let column = |column| Expr::col((user_secret_version::Entity, column));
+    use user_secret_version::Column::{Dek, UserSecretId, Version};
     let after = if passed.0 == version { (passed.1.as_str(), passed.2) } else { ("", 0) };
-    let place = Expr::tuple([column(UserSecretId), column(Version)]);
-    #[expect(clippy::disallowed_methods, reason = "the domain is the scope's")]
-    let deks = user_secret_version::Entity::find()
+    let deks = under(snapshot.get_database_backend(), scope.domain(), version, after)
         .select_only()
         .columns([UserSecretId, Version, Dek])
         .column(user_secret::Column::UserId)
         .join(JoinType::InnerJoin, user_secret_version::Relation::UserSecret.def())
-        .filter(KekVersion.eq(version))
-        .filter(DomainId.eq(scope.domain().as_str()))
-        .filter(place.gt(Expr::tuple([after.0.into(), after.1.into()])))
-        .order_by_asc(UserSecretId)
-        .order_by_asc(Version)
         .limit(Ord::min(most, BATCH))
         .into_model();
     deks.all(snapshot).await.map_err(failed)

@@ -12,7 +12,7 @@ use usersecret::{
 };
 
 use super::{admin, all_open, some_secrets};
-use crate::support::{TestApp, eventually, sql_bytes};
+use crate::support::{Answer, TestApp, eventually, sql_bytes};
 
 #[tokio::test]
 async fn a_new_key_seals_at_once_and_the_old_one_goes_when_nothing_needs_it() {
@@ -122,6 +122,38 @@ async fn an_old_key_is_replaced_although_nobody_asks() {
 }
 
 #[tokio::test]
+async fn an_administrator_waits_until_the_last_rotation_is_done_and_a_system_does_not() {
+    let keys = "[keys]\nrewrap_per_second = 1\n";
+    let app = TestApp::with(Seams::default(), keys).await;
+    let ids = some_secrets(&app.user("ann"), 30).await;
+    let twice = "mutation { a: rotateDomainKey(input: {}) { domain { domainId } }
+        b: rotateDomainKey(input: {}) { domain { domainId } } }";
+    let refused = admin(&app).gql(twice, json!({})).await;
+    assert_eq!(refused.code(), "FAILED_PRECONDITION", "{}", refused.text);
+    assert!(refused.message().contains("rewrap of the domain must be finished"));
+    assert_eq!(admin(&app).versions("acme").await.len(), 2);
+    // A key may be known to somebody.
+    for version in 3..=24 {
+        assert_eq!(app.system().rotate(Some("acme")).await.code(), "OK");
+        assert_eq!(admin(&app).versions("acme").await[0], (version, "ACTIVE".to_owned()));
+    }
+    all_open(&app, "acme", &ids[..3]).await;
+    // They are shown in pages.
+    let page = "query($f: Int, $b: Int) { domain { keys(first: $f, before: $b) { version } } }";
+    let page = async |first: Option<i32>, before: Option<i32>| {
+        admin(&app).gql(page, json!({ "f": first, "b": before })).await
+    };
+    let versions = |answer: &Answer| {
+        let keys = answer.at("/data/domain/keys").as_array().unwrap();
+        keys.iter().map(|key| key["version"].as_i64().unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(versions(&page(None, None).await), (5..=24).rev().collect::<Vec<_>>());
+    assert_eq!(versions(&page(None, Some(5)).await), [4, 3, 2, 1]);
+    assert_eq!(versions(&page(Some(2), Some(24)).await), [23, 22]);
+    assert_eq!(page(Some(101), None).await.code(), "INVALID_ARGUMENT");
+}
+
+#[tokio::test]
 async fn what_was_tampered_with_stays_and_stops_nothing() {
     let app = TestApp::start().await;
     let ids = some_secrets(&app.user("ann"), 40).await;
@@ -179,7 +211,8 @@ async fn replicas_share_the_work_and_none_does_it_twice() {
         }
     });
     for _ in 0..3 {
-        assert_eq!(admin(&app).rotate(None).await.code(), "OK");
+        // An administrator would have to wait.
+        assert_eq!(app.system().rotate(Some("acme")).await.code(), "OK");
         for other in &others {
             let there = other.with_token(admin(&app).token);
             assert_eq!(there.rewrap(None).await.code(), "OK");

@@ -34,6 +34,8 @@ async fn a_shredded_domain_does_nothing_in_any_replica_but_show_its_trail() {
             "{ userSecretStat(query: { aggregate: [{ count: { name: \"n\" } }] }) { results } }";
         let all = "{ domain { userSecrets { nodes { name } } } }";
         let issuers = "{ domain { issuers { iss } } }";
+        let clear =
+            "mutation($u: ID!) { deleteUserSecretsOfUser(input: { userId: $u }) { count } }";
         for (what, answer) in [
             ("reveal", system.reveal("acme", id, None).await),
             ("reveal of nothing", system.reveal("acme", "user-secret-000000000000", None).await),
@@ -53,6 +55,8 @@ async fn a_shredded_domain_does_nothing_in_any_replica_but_show_its_trail() {
             ("rotate", admin.rotate(None).await),
             ("rewrap", admin.rewrap(None).await),
             ("shred", system.shred("acme", "acme").await),
+            ("delete of a user", admin.gql(clear, json!({ "u": "ann" })).await),
+            ("delete of nobody", admin.gql(clear, json!({ "u": "" })).await),
         ] {
             assert_eq!(answer.code(), "FAILED_PRECONDITION", "{what}: {}", answer.text);
         }

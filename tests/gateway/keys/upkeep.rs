@@ -1,0 +1,56 @@
+//! What the service does with keys by itself, in many domains.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicI64, Ordering},
+};
+
+use usersecret::{
+    app::Seams,
+    clock::{Clock, Timestamp},
+};
+
+use super::some_secrets;
+use crate::support::{TestApp, eventually};
+
+/// A clock that a test turns.
+fn clock() -> (Arc<AtomicI64>, Clock) {
+    let now = Arc::new(AtomicI64::new(1_700_000_000_000_000));
+    let clock = Arc::clone(&now);
+    (now, Clock::from_fn(move || Timestamp::from_micros(clock.load(Ordering::Relaxed))))
+}
+
+#[tokio::test]
+async fn all_that_is_due_is_done_in_one_round_however_much_it_is() {
+    // The next look would be in an hour.
+    let (now, clock) = clock();
+    let keys = "[keys]\nmax_age_days = 90\ninterval_ms = 3600000\n";
+    let app = TestApp::with(Seams { clock, ..Seams::default() }, keys).await;
+    let count = 205;
+    for n in 0..count {
+        app.caller(&format!("d{n}"), "ann", "USER").create("s0").await;
+    }
+    now.fetch_add(91 * 24 * 60 * 60 * 1_000_000, Ordering::Relaxed);
+    assert_eq!(app.system().rotate(Some("d0")).await.code(), "OK");
+    let moved =
+        "SELECT count(*) FROM keks WHERE version = 2 AND retired_at IS NULL AND domain_id IN
+        (SELECT domain_id FROM keks WHERE version = 1 AND destroyed_at IS NOT NULL)";
+    eventually("each has another key", async || app.database.value::<i64>(moved).await == count)
+        .await;
+    let all = "SELECT count(*) FROM keks";
+    assert_eq!(app.database.value::<i64>(all).await, 2 * count);
+}
+
+#[tokio::test]
+async fn a_domain_that_takes_long_does_not_hold_the_others() {
+    let keys = "[keys]\nrewrap_per_second = 2\ninterval_ms = 20\n";
+    let app = TestApp::with(Seams::default(), keys).await;
+    some_secrets(&app.caller("large", "ann", "USER"), 200).await;
+    some_secrets(&app.caller("small", "ann", "USER"), 1).await;
+    assert_eq!(app.system().rotate(Some("large")).await.code(), "OK");
+    let begun = "SELECT count(*) FROM rewraps WHERE domain_id = 'large' AND done > 0";
+    eventually("it is begun with", async || app.database.value::<i64>(begun).await == 1).await;
+    assert_eq!(app.system().rotate(Some("small")).await.code(), "OK");
+    app.system().moved("small").await;
+    assert!(app.system().look("large").await.at("/data/domain/rewrap/finishedAt").is_null());
+}
