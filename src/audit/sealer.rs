@@ -44,8 +44,8 @@ pub struct Sealer {
     sealed_at: i64,
     /// A signed block that is not known to be stored, and how many pending entries it seals.
     unstored: Option<(audit_block::Model, usize)>,
-    /// Dead writers whose events are pending here; they end with the next block.
-    inherited: Vec<String>,
+    /// Dead writers whose events are pending here, and how many entries are sealed before the last of these is: they end then.
+    inherited: Vec<(String, usize)>,
     beaten: Option<Instant>,
 }
 
@@ -168,9 +168,13 @@ impl Sealer {
         self.number = block.number;
         self.sealed_at = block.sealed_at;
         self.previous = block.digest.as_slice().try_into().map_err(Error::internal)?;
-        let more = self.trail.sealed(*count);
+        let count = *count;
+        let more = self.trail.sealed(count);
         self.unstored = None;
-        for dead in std::mem::take(&mut self.inherited) {
+        for (_, left) in &mut self.inherited {
+            *left = left.saturating_sub(count);
+        }
+        for (dead, _) in self.inherited.extract_if(.., |(_, left)| *left == 0).collect::<Vec<_>>() {
             self.ledger.end(&dead, self.trail.now()).await?;
         }
         Ok(more)
@@ -179,7 +183,7 @@ impl Sealer {
     async fn sign(&self, entries: Vec<Entry>) -> Result<(audit_block::Model, usize)> {
         let now = self.trail.now();
         let mut links = self.ledger.heads(self.trail.writer(), now.saturating_sub(WINDOW)).await?;
-        for dead in &self.inherited {
+        for (dead, _) in &self.inherited {
             if links.iter().all(|link| link.writer != *dead) {
                 links.extend(self.ledger.head(dead).await?);
             }
@@ -206,9 +210,11 @@ impl Sealer {
         let silence = micros(self.settings.silence);
         let deadline = self.trail.now().saturating_sub(silence);
         for dead in self.ledger.dead(deadline).await? {
-            if dead.writer == self.trail.writer() || self.inherited.contains(&dead.writer) {
+            let known = self.inherited.iter().any(|(writer, _)| *writer == dead.writer);
+            if dead.writer == self.trail.writer() || known {
                 continue;
             }
+            let mut before = 0;
             // One that took its leave has sealed everything; its head is linked all the same.
             if dead.seen_at > 0 {
                 let since = dead.seen_at.saturating_sub(WINDOW);
@@ -218,9 +224,9 @@ impl Sealer {
                     events = left.len(),
                     "sealing what a writer left"
                 );
-                self.trail.adopt(left);
+                before = self.trail.adopt(left);
             }
-            self.inherited.push(dead.writer);
+            self.inherited.push((dead.writer, before));
         }
         if let Some(since) = self.trail.take_doubt(deadline) {
             self.settle(since).await?;

@@ -141,11 +141,12 @@ impl Trail {
         self.pending().iter().take(FULL_BLOCK).copied().collect()
     }
 
-    /// Takes `entries` over, but for those that wait already.
-    pub(super) fn adopt(&self, entries: Vec<Entry>) {
+    /// Takes `entries` over, but for those that wait already. Returns how many wait then.
+    pub(super) fn adopt(&self, entries: Vec<Entry>) -> usize {
         let mut pending = self.pending();
         let known: HashSet<[u8; 16]> = pending.iter().map(|entry| entry.id).collect();
         pending.extend(entries.into_iter().filter(|entry| !known.contains(&entry.id)));
+        pending.len()
     }
 
     /// The oldest `count` entries are sealed. True when a whole block's worth waits still.

@@ -166,7 +166,8 @@ impl Store {
                 .await
                 .map_err(failed)?;
         }
-        transaction.commit().await.map_err(failed)?;
+        // It may have happened all the same.
+        transaction.commit().await.map_err(failed).inspect_err(|_| self.trail.doubt())?;
         self.trail.committed(&event);
         Ok(())
     }

@@ -58,6 +58,80 @@ async fn successors_seal_what_a_dead_writer_left_and_it_may_come_back() {
     assert_eq!(verify(&config, &last.heads, LATER).await.findings, []);
 }
 
+/// Waits until a successor has taken `writer` for dead and sealed what it left.
+async fn succeeded(database: &TestDatabase, writer: &str) {
+    eventually("it is succeeded", async || {
+        writers(database).await.iter().any(|w| w.writer == writer && w.ended_at.is_some())
+    })
+    .await;
+}
+
+async fn all_is_sealed(config: &Config) {
+    eventually("all is sealed", async || {
+        let report = verify(config, &Heads::new(), LATER).await;
+        (report.findings, report.left) == (vec![], 0)
+    })
+    .await;
+}
+
+/// Writes `many` events of `writer` past every service.
+async fn write_many(database: &TestDatabase, writer: &str, many: usize) {
+    let last = events(database).await.pop().unwrap();
+    let connection = database.connect().await;
+    let all: Vec<_> = (1..=many)
+        .map(|n| {
+            let mut event = audit_event::Model {
+                at: last.at + i64::try_from(n).unwrap(),
+                writer: writer.to_owned(),
+                ..last.clone()
+            };
+            event.event_id[12..].copy_from_slice(&u32::try_from(n).unwrap().to_be_bytes());
+            event.digest = super::tamper::digest(&event);
+            event.into_active_model()
+        })
+        .collect();
+    for some in all.chunks(500) {
+        let insert = audit_event::Entity::insert_many(some.to_vec());
+        insert.exec_without_returning(&connection).await.unwrap();
+    }
+    connection.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_writer_ends_only_when_all_that_it_left_is_sealed() {
+    let dead = TestApp::with(Seams::default(), SILENT).await;
+    dead.user("ann").create("aws").await;
+    let name = writers(&dead.database).await[0].writer.clone();
+    // More than one block holds; and no more than one can be written.
+    write_many(&dead.database, &name, 5_000).await;
+    let (full, freed) = if on_postgres() {
+        (
+            "CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql
+                AS 'BEGIN RAISE EXCEPTION ''full''; END';
+            CREATE TRIGGER full_disk BEFORE INSERT ON audit_blocks
+                FOR EACH ROW WHEN (NEW.number > 1) EXECUTE FUNCTION full_disk();",
+            "DROP TRIGGER full_disk ON audit_blocks",
+        )
+    } else {
+        (
+            "CREATE TRIGGER full_disk BEFORE INSERT ON audit_blocks WHEN NEW.number > 1
+                BEGIN SELECT RAISE(ABORT, 'full'); END;",
+            "DROP TRIGGER full_disk",
+        )
+    };
+    dead.sql(&[full.to_owned()]).await;
+    let heir = beside(&dead, QUICK).await;
+    eventually("a block is sealed", async || count(&dead.database, "audit_blocks").await == 1)
+        .await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let row = writers(&dead.database).await.into_iter().find(|w| w.writer == name).unwrap();
+    assert_eq!(row.ended_at, None, "whoever comes next must go on");
+    dead.sql(&[freed.to_owned()]).await;
+    succeeded(&dead.database, &name).await;
+    all_is_sealed(&dead.config).await;
+    heir.drain().await;
+}
+
 #[tokio::test]
 async fn a_writer_that_was_taken_for_dead_may_die_indeed() {
     let app = TestApp::with(Seams::default(), QUICK).await;
