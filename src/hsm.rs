@@ -20,6 +20,7 @@ mod keeper;
 mod kek;
 mod module;
 mod note;
+mod owners;
 mod profile;
 mod queue;
 mod random;

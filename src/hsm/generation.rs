@@ -1,10 +1,10 @@
 //! Module, login, root key, signing key and KEK handles, as one value.
 //!
 //! Handles mean something within their generation only, so they live and die
-//! with it. The anchor session holds the login and owns every session object:
-//! it is opened first and closed last.
+//! with it. The anchor session holds the login and owns session objects: it is
+//! opened first and closed last.
 
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 use crossbeam_channel::{Receiver, Sender};
 use cryptoki::{object::ObjectHandle, slot::Slot};
@@ -14,6 +14,7 @@ use super::{
     HsmError, Settings,
     kek::{KekHandle, WrappedKek},
     module::{Module, Session},
+    owners::Owners,
     root::{Root, Roots, find_root},
     signing::Signer,
 };
@@ -26,7 +27,7 @@ pub(super) struct Generation {
     graveyard: (Sender<ObjectHandle>, Receiver<ObjectHandle>),
     /// A KEK of a domain that this token has unwrapped.
     proven: OnceLock<WrappedKek>,
-    anchor: Mutex<Session>,
+    owners: Owners,
     slot: Slot,
     module: Module,
 }
@@ -50,7 +51,7 @@ impl Generation {
             keks: Cache::new(settings.kek_handles),
             graveyard: crossbeam_channel::unbounded(),
             proven: OnceLock::new(),
-            anchor: Mutex::new(anchor),
+            owners: Owners::new(anchor, settings.sessions()),
             slot,
             module: module.clone(),
         })
@@ -77,16 +78,16 @@ impl Generation {
 
     /// The root of `version`.
     pub(super) fn root(&self, version: RootVersion) -> Result<Root, HsmError> {
-        self.roots.get(version, || find_root(&self.anchor(), version))
+        self.roots.get(version, || self.own(|session| find_root(session, version)))
     }
 
     pub(super) const fn signer(&self) -> &Signer {
         &self.signer
     }
 
-    /// The session that owns the KEKs' objects.
-    fn anchor(&self) -> MutexGuard<'_, Session> {
-        self.anchor.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Does `work` with a session whose objects live as long as the generation.
+    fn own<T>(&self, work: impl FnOnce(&Session) -> T) -> T {
+        self.owners.with(|| self.open_session(), work)
     }
 
     /// A lease on `kek`'s handle, unwrapping it first when it is not at hand; `session` proves what was unwrapped.
@@ -104,7 +105,7 @@ impl Generation {
 
     fn load_kek(&self, kek: &WrappedKek, session: &Session) -> Result<Arc<KekHandle>, HsmError> {
         let root = self.root(kek.root())?;
-        let object = kek.unwrap(&self.anchor(), root.object)?;
+        let object = self.own(|session| kek.unwrap(session, root.object))?;
         let handle = Arc::new(KekHandle::new(object, self.graveyard.0.clone()));
         if kek.is_bound_to(session, object) {
             Ok(handle)

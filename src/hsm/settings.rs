@@ -59,8 +59,9 @@ impl Settings {
 
     /// The most sessions that may be open at a time.
     pub(super) fn most_sessions(&self) -> u64 {
-        // Each works with one, and opens another before it drops one that failed; and one holds the login.
-        let of_home = self.sessions() * 2 + 1;
+        // Each works with one, opens another before it drops one that failed, and may unwrap a key in a third, of which the first
+        // holds the login.
+        let of_home = self.sessions() * 3;
         let homes = match &self.isolation {
             Isolation::Thread => 1,
             // Each may be replaced while the old one still works.
