@@ -28,6 +28,7 @@ mod receiving;
 mod recovery;
 mod request;
 mod restore;
+mod rewrap;
 mod root;
 mod secret;
 mod settings;
@@ -81,6 +82,7 @@ use crate::ids::RootVersion;
 pub struct Hsm {
     offices: Arc<[Office]>,
     deadline: Duration,
+    rewraps: Arc<rewrap::Pace>,
 }
 
 /// A desk, and the thread that keeps its home.
@@ -107,7 +109,7 @@ impl Hsm {
         let offices = (0..count)
             .map(|_| Office::open(settings, Arc::clone(&refused)))
             .collect::<Result<Vec<_>, _>>()?;
-        Ok(Self { offices: offices.into(), deadline: settings.deadline })
+        Ok(Self { offices: offices.into(), deadline: settings.deadline, rewraps: Arc::default() })
     }
 
     /// Makes a KEK and returns it wrapped under the root of that version and bound to `aad`.
@@ -134,25 +136,6 @@ impl Hsm {
             _ => Err(ANOTHER),
         }
     }
-
-    /// Wraps DEKs under `to` that are wrapped under `from`: each in its place, and none where one does not open.
-    ///
-    /// It waits behind what callers ask, all of it in one lane. At most [`Self::REWRAPPED`] go at once.
-    pub async fn rewrap(
-        &self,
-        from: WrappedKek,
-        to: WrappedKek,
-        deks: Vec<Rewrapping>,
-    ) -> Result<Vec<Option<SealedBlock>>, HsmError> {
-        let count = deks.len();
-        match self.call(Lane::UPKEEP, Request::Rewrap { from, to, deks }).await? {
-            Answer::Rewrapped(wrapped) if wrapped.len() == count => Ok(wrapped),
-            _ => Err(ANOTHER),
-        }
-    }
-
-    /// The most DEKs that are rewrapped in one job: it holds a session for as long as that takes.
-    pub const REWRAPPED: usize = 16;
 
     /// Drops the handles of the KEKs whose binding begins with `domain`, wherever they are: where it fails, elsewhere all the same.
     pub async fn forget(&self, domain: Vec<u8>) -> Result<(), HsmError> {

@@ -1,5 +1,7 @@
 //! KEKs as the database keeps them, and the sealing and opening under them.
 
+use std::time::Duration;
+
 use aws_lc_rs::digest::{SHA256, digest};
 
 use super::{
@@ -65,7 +67,7 @@ impl Keyring {
     }
 
     /// Wraps `deks`, which are wrapped under `from`, under `to`: each in its place, and none where one does not open.
-    /// The documents stay as they are. At most [`Self::REWRAPPED`] go at once.
+    /// The documents stay as they are.
     pub async fn rewrap(
         &self,
         scope: &Scope,
@@ -83,8 +85,10 @@ impl Keyring {
         Ok(self.hsm.rewrap(from.wrapped_for(domain)?, to.wrapped_for(domain)?, deks).await?)
     }
 
-    /// The most DEKs that are rewrapped at once.
-    pub const REWRAPPED: usize = Hsm::REWRAPPED;
+    /// How many DEKs can be rewrapped in `time`, by what it took of late: at least one.
+    pub fn rewraps_within(&self, time: Duration) -> usize {
+        self.hsm.rewraps_within(time)
+    }
 
     /// Drops the handles of the KEKs of `domain`.
     pub async fn forget(&self, domain: &DomainId) -> Result<()> {

@@ -152,3 +152,27 @@ async fn a_rewrap_that_is_killed_again_and_again_ends_and_loses_nothing() {
     assert_eq!(gone.code(), "FAILED_PRECONDITION");
     service.stop();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rewrap_over_an_hsm_that_is_far_away_ends() {
+    let settings =
+        [("USERSECRET_HSM__DEADLINE_MS", "500"), ("USERSECRET_KEYS__INTERVAL_MS", "100")];
+    let mut service = Service::start(&settings).await;
+    let ann = service.caller("acme", Some("ann"));
+    for number in 0..32 {
+        ann.create(&format!("n{number}")).await;
+    }
+    let workers = service.workers();
+    // Sixteen would take longer than a job may: each is three calls.
+    service.faults.set("function=C_UnwrapKey,C_Encrypt,C_Decrypt delay_us=12000").unwrap();
+    let rotate =
+        "mutation { rotateDomainKey(input: { domainId: \"acme\" }) { domain { domainId } } }";
+    assert_eq!(service.caller("acme", None).gql(rotate, json!({})).await.code(), "OK");
+    let alive = "SELECT count(*) FROM keks WHERE destroyed_at IS NULL";
+    eventually("the old key is gone", async || value::<i64>(&service, alive).await == 1).await;
+    assert_eq!(service.workers()[0].0, workers[0].0, "nothing was replaced");
+    service.faults.set("").unwrap();
+    let said = service.does(&["domain", "verify", "acme"]);
+    assert!(said.contains("32 versions of secrets open"), "{said}");
+    service.stop();
+}

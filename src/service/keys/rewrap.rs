@@ -1,19 +1,20 @@
 //! Moving what is sealed under older KEKs to the active one: online, bit by bit, and again from where it was left.
 
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use std::time::Duration;
+
 use tokio::time::Instant;
 
 use super::{KeyService, Pace};
 use crate::{
     auth::{Caller, Scope, Target, Verb},
-    crypto::{Aad, Kek, Keyring, SealedBlock, WrappedDek, is_of_an_old_root},
+    crypto::{Aad, Kek, SealedBlock, WrappedDek, is_of_an_old_root},
     error::{Error, Result},
     ids::{DataVersion, DomainId, UserId, UserSecretId},
     store::{Moved, Passed, Rewrap, StoredDek},
 };
 
-/// HSM jobs of one batch that wait at the same time.
-const JOBS: usize = 2;
+/// What a batch may take of the HSM's time: a domain is held until its next batch comes, see [`Store::take_rewrap`](crate::store::Store::take_rewrap).
+const TIME: Duration = Duration::from_secs(4);
 
 /// How often it is looked for what is said to be left and is not found, before it is left: rows without a secret, say, which
 /// somebody put there.
@@ -104,8 +105,11 @@ impl KeyService {
         told: &Told<'_>,
     ) -> Result<Option<Walk>> {
         let (mut passed, mut walk) = (Passed::default(), Walk::default());
-        let most = pace.map_or(u64::MAX, Pace::batch);
-        while let Some(batch) = self.store.next_batch(scope, &passed, most).await? {
+        let paced = pace.map_or(u64::MAX, Pace::batch);
+        loop {
+            let in_time = u64::try_from(self.keyring.rewraps_within(TIME)).unwrap_or(u64::MAX);
+            let most = paced.min(in_time);
+            let Some(batch) = self.store.next_batch(scope, &passed, most).await? else { break };
             let begun = Instant::now();
             let count = i64::try_from(batch.deks.len()).map_err(Error::internal)?;
             let to = self.active(scope, count).await?;
@@ -145,19 +149,6 @@ impl KeyService {
 
     /// `deks` under `to`, each in its place; none where one does not open.
     async fn rewrap_batch(
-        &self,
-        scope: &Scope,
-        from: &Kek,
-        to: &Kek,
-        deks: &[StoredDek],
-    ) -> Result<Vec<Option<SealedBlock>>> {
-        let some = deks.chunks(Keyring::REWRAPPED);
-        let jobs: Vec<_> = some.map(|some| self.rewrap_some(scope, from, to, some)).collect();
-        let jobs: Vec<Vec<_>> = stream::iter(jobs).buffered(JOBS).try_collect().await?;
-        Ok(jobs.into_iter().flatten().collect())
-    }
-
-    async fn rewrap_some(
         &self,
         scope: &Scope,
         from: &Kek,
