@@ -99,7 +99,7 @@ mod tests {
         assert_eq!(pace.within(second), 1);
         pace.saw(1, Duration::from_millis(100));
         assert_eq!(pace.within(second), 10);
-        for _ in 0..20 {
+        for _ in 0..40 {
             pace.saw(16, Duration::from_millis(16));
         }
         assert!((800..=1000).contains(&pace.within(second)), "{}", pace.within(second));
