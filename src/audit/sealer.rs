@@ -116,11 +116,11 @@ impl Sealer {
 
     async fn take_leave(&mut self) -> Result<()> {
         self.write_refusals().await?;
-        while self.seal().await? {}
+        self.seal_all().await?;
         let doubt = self.trail.take_doubt(i64::MAX);
         if let Some(since) = doubt {
             self.settle(since).await?;
-            while self.seal().await? {}
+            self.seal_all().await?;
         }
         tracing::info!(
             writer = self.trail.writer(),
@@ -151,6 +151,12 @@ impl Sealer {
             return Err(error);
         }
         self.trail.committed(&events);
+        Ok(())
+    }
+
+    /// Seals until nothing waits, however little that is.
+    async fn seal_all(&mut self) -> Result<()> {
+        while self.seal().await? || !self.trail.first_pending().is_empty() {}
         Ok(())
     }
 

@@ -111,7 +111,8 @@ impl Newborn {
         let version = self.proof.root();
         visit(settings, |session| {
             let found = session.find_objects(&template::find_root_of(version))?;
-            let kept = if found.len() > 1 {
+            let alone = found.len() == 1;
+            let kept = if !alone {
                 Err(HsmError::Setup(format!(
                     "somebody else has made a root key {} at the same time: this one is destroyed, with nothing under it",
                     version.0
@@ -119,6 +120,15 @@ impl Newborn {
             } else {
                 note::write(session, version, copies.iter().map(|copy| &copy.key))
             };
+            // Whoever rotates to it may have begun as soon as it was there; before the first one there is nobody.
+            if kept.is_err() && alone && version != RootVersion::FIRST {
+                return kept.map(|()| Root { check_value: self.check_value }).map_err(|error| {
+                    HsmError::Setup(format!(
+                        "root key {} is made, and its copies are good, but the token cannot note them: {error}",
+                        version.0
+                    ))
+                });
+            }
             if kept.is_err() {
                 for root in found {
                     if self.proof.opens_under(session, root) {
@@ -135,7 +145,7 @@ impl Newborn {
     }
 }
 
-/// Makes the root of `version`, and `copies` of it. It is the last thing that is made: when anything fails, there is none.
+/// Makes the root of `version`, and `copies` of it. It is the last thing that is made: when anything fails here, there is none.
 fn make_root(
     session: &Session,
     version: RootVersion,

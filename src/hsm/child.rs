@@ -1,6 +1,6 @@
 //! A worker's process: it does what comes through its standard input, until that ends.
 
-use std::{io, sync::Arc};
+use std::{fs::File, io, sync::Arc};
 
 use super::{
     HsmError,
@@ -14,15 +14,20 @@ use super::{
 /// The PIN and the module are known here and not to the service. It ends when the service shuts the socket or dies.
 pub fn serve(log: impl FnOnce(&str, bool)) -> io::Result<()> {
     let wire = Wire::of_worker(io::stdin())?;
+    // A program that the module starts must not hold the socket: it would hide the end of this process, and read orders.
+    rustix::stdio::dup2_stdin(File::open("/dev/null")?)?;
     let Some(charge) = wire.clone().messages::<Charge>().next().transpose()? else {
         return Ok(());
     };
     log(&charge.log_filter, charge.log_json);
     let settings = charge.settings().ok_or_else(|| io::Error::other("an unknown profile"))?;
     let to = wire.clone();
-    // When nobody listens any more, the orders end as well.
-    let reply: Reply =
-        Arc::new(move |number, outcome| drop(to.send(&Report::new(number, outcome))));
+    let reply: Reply = Arc::new(move |number, outcome| {
+        // A report that is lost would be waited for. When nobody listens any more, the orders end as well.
+        if to.send(&Report::new(number, outcome)).is_err() {
+            to.cut();
+        }
+    });
     let from = wire.clone();
     let crew = match Crew::start(&settings, move || orders(from.clone()), &reply) {
         Ok(crew) => crew,

@@ -1,7 +1,7 @@
 //! Sessions that own objects: a session object dies with the session that made it (PKCS#11 v2.40 §2.6.6), so those of workers, which are
 //! replaced when something fails, own none.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
 use super::{HsmError, module::Session};
 
@@ -28,11 +28,11 @@ impl Owners {
         open: impl Fn() -> Result<Session, HsmError>,
         work: impl FnOnce(&Session) -> T,
     ) -> T {
-        if let Ok(anchor) = self.anchor.try_lock() {
+        if let Some(anchor) = free(&self.anchor) {
             return work(&anchor);
         }
         for owner in &self.more {
-            let Ok(mut owner) = owner.try_lock() else { continue };
+            let Some(mut owner) = free(owner) else { continue };
             if owner.is_none() {
                 *owner = open().ok();
             }
@@ -42,5 +42,14 @@ impl Owners {
             }
         }
         work(&self.anchor.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Its guard, unless somebody has it. A session is what it was, however its last user ended.
+fn free<T>(owner: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
+    match owner.try_lock() {
+        Ok(guard) => Some(guard),
+        Err(TryLockError::Poisoned(error)) => Some(error.into_inner()),
+        Err(TryLockError::WouldBlock) => None,
     }
 }

@@ -50,7 +50,7 @@ impl Wire {
         Ok((Self(Arc::new(own)), other))
     }
 
-    /// The end that the service gave this process as its standard input.
+    /// The end that was given to this process.
     pub(super) fn of_worker(input: impl AsFd) -> io::Result<Self> {
         Ok(Self(Arc::new(input.as_fd().try_clone_to_owned()?)))
     }
@@ -72,8 +72,12 @@ impl Wire {
             return Err(io::Error::other("a message is too long"));
         }
         // A packet goes whole or not at all.
-        send(&*self.0, &bytes, flags)?;
-        Ok(())
+        loop {
+            match send(&*self.0, &bytes, flags) {
+                Err(Errno::INTR) => {}
+                sent => return Ok(sent.map(|_| ())?),
+            }
+        }
     }
 
     /// The messages of one receiver, until the other end is shut or gone.
@@ -86,15 +90,18 @@ impl Wire {
     fn receive<M: Message + Default>(&self, buffer: &mut [u8]) -> io::Result<Option<M>> {
         let length = loop {
             match recv(&*self.0, &mut *buffer, RecvFlags::TRUNC) {
-                Err(Errno::INTR) => {}
+                // Who died without having read all is told of before what it had sent.
+                Err(Errno::INTR | Errno::CONNRESET) => {}
                 received => break received?.1,
             }
         };
         if length == 0 {
             return Ok(None);
         }
-        let packet =
-            buffer.get_mut(..length).ok_or_else(|| io::Error::other("a message is too long"))?;
+        let Some(packet) = buffer.get_mut(..length) else {
+            buffer.zeroize();
+            return Err(io::Error::other("a message is too long"));
+        };
         let message = M::decode(&*packet).map_err(io::Error::other);
         packet.zeroize();
         message.map(Some)

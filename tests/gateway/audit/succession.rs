@@ -97,6 +97,25 @@ async fn write_many(database: &TestDatabase, writer: &str, many: usize) {
     connection.close().await.unwrap();
 }
 
+/// What keeps blocks above number `most` from being stored, and what lets them.
+fn full_disk(most: u32) -> (String, &'static str) {
+    if on_postgres() {
+        let full = format!(
+            "CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql
+                AS 'BEGIN RAISE EXCEPTION ''full''; END';
+            CREATE TRIGGER full_disk BEFORE INSERT ON audit_blocks
+                FOR EACH ROW WHEN (NEW.number > {most}) EXECUTE FUNCTION full_disk();"
+        );
+        (full, "DROP TRIGGER full_disk ON audit_blocks")
+    } else {
+        let full = format!(
+            "CREATE TRIGGER full_disk BEFORE INSERT ON audit_blocks WHEN NEW.number > {most}
+                BEGIN SELECT RAISE(ABORT, 'full'); END;"
+        );
+        (full, "DROP TRIGGER full_disk")
+    }
+}
+
 #[tokio::test]
 async fn a_writer_ends_only_when_all_that_it_left_is_sealed() {
     let dead = TestApp::with(Seams::default(), SILENT).await;
@@ -104,22 +123,8 @@ async fn a_writer_ends_only_when_all_that_it_left_is_sealed() {
     let name = writers(&dead.database).await[0].writer.clone();
     // More than one block holds; and no more than one can be written.
     write_many(&dead.database, &name, 5_000).await;
-    let (full, freed) = if on_postgres() {
-        (
-            "CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql
-                AS 'BEGIN RAISE EXCEPTION ''full''; END';
-            CREATE TRIGGER full_disk BEFORE INSERT ON audit_blocks
-                FOR EACH ROW WHEN (NEW.number > 1) EXECUTE FUNCTION full_disk();",
-            "DROP TRIGGER full_disk ON audit_blocks",
-        )
-    } else {
-        (
-            "CREATE TRIGGER full_disk BEFORE INSERT ON audit_blocks WHEN NEW.number > 1
-                BEGIN SELECT RAISE(ABORT, 'full'); END;",
-            "DROP TRIGGER full_disk",
-        )
-    };
-    dead.sql(&[full.to_owned()]).await;
+    let (full, freed) = full_disk(1);
+    dead.sql(&[full]).await;
     let heir = beside(&dead, QUICK).await;
     eventually("a block is sealed", async || count(&dead.database, "audit_blocks").await == 1)
         .await;
@@ -130,6 +135,22 @@ async fn a_writer_ends_only_when_all_that_it_left_is_sealed() {
     succeeded(&dead.database, &name).await;
     all_is_sealed(&dead.config).await;
     heir.drain().await;
+}
+
+#[tokio::test]
+async fn who_takes_leave_seals_all_however_much_waits() {
+    let app = TestApp::with(Seams::default(), QUICK).await;
+    let id = app.user("ann").create("aws").await;
+    let (full, freed) = full_disk(0);
+    app.sql(&[full]).await;
+    // More than one block holds, and less than two.
+    for _ in 0..50 {
+        assert_eq!(reveal_many(&app.system(), &id, 100).await.code(), "OK");
+    }
+    app.sql(&[freed.to_owned()]).await;
+    let (_dir, _database, config) = app.drain().await;
+    let report = verify(&config, &Heads::new(), LATER).await;
+    assert_eq!((report.findings.len(), report.left, report.events), (0, 0, 5_002));
 }
 
 #[tokio::test]
