@@ -27,6 +27,9 @@ use crate::{
 const HEARD_FOR: Duration = Duration::from_secs(60);
 const MOST_HEARD: u64 = 100_000;
 
+/// After so many intervals a domain that takes long leaves its place to others: half a minute, usually.
+const TURN: u32 = 6;
+
 /// How it is done.
 #[derive(Debug, Clone, Copy)]
 pub struct UpkeepSettings {
@@ -114,7 +117,10 @@ impl Upkeep {
         let caller = Caller::operator(domain.clone(), Arc::clone(&self.run));
         let done = async {
             self.keys.rotate_if_old(&caller).await?;
-            self.keys.run_rewrap(&caller, &self.run, self.pace.as_ref(), &|_| {}).await
+            // Others wait for their turn where some take long.
+            let until = Instant::now() + self.interval * TURN;
+            let (pace, until) = (self.pace.as_ref(), Some(until.into()));
+            self.keys.run_rewrap(&caller, &self.run, pace, until, &|_| {}).await
         };
         let failed = match done.await {
             Ok(run) => {

@@ -170,7 +170,7 @@ fn rewrap(named: &Named, per_second: Option<u32>) -> Result<(), Failure> {
         let bar = bar()?;
         let told = |rewrap: &Rewrap| show(&bar, rewrap);
         let rewrap = loop {
-            match core.keys.run_rewrap(&caller, &holder, pace.as_ref(), &told).await {
+            match core.keys.run_rewrap(&caller, &holder, pace.as_ref(), None, &told).await {
                 Ok(Run::Finished | Run::Elsewhere) => {}
                 // It comes back.
                 Err(error) if error.code() == Code::Unavailable => {

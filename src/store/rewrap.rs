@@ -87,6 +87,23 @@ impl Store {
         .await
     }
 
+    /// Leaves the work that `holder` has to whoever comes next.
+    pub async fn leave_rewrap(&self, scope: &Scope, holder: &str) -> Result<()> {
+        let (within, holder) = (scope.clone(), holder.to_owned());
+        self.change_many(scope, Admits::Living, move |transaction| {
+            Box::pin(async move {
+                #[expect(clippy::disallowed_methods, reason = "the domain is the scope's")]
+                let left = rewrap::Entity::update_many()
+                    .col_expr(rewrap::Column::HeldUntil, Expr::value(0_i64))
+                    .filter(rewrap::Column::DomainId.eq(within.domain().as_str()))
+                    .filter(rewrap::Column::Holder.eq(holder));
+                left.exec(transaction).await.map_err(failed)?;
+                Ok(((), Vec::new()))
+            })
+        })
+        .await
+    }
+
     /// Counts what is to be moved, for those who look how far it is.
     pub async fn count_rewrap(&self, scope: &Scope) -> Result<()> {
         let within = scope.clone();

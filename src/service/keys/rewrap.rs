@@ -36,7 +36,7 @@ pub type Told<'t> = dyn Fn(&Rewrap) + Sync + 't;
 pub enum Run {
     /// Everything that opens is under the active KEK; the others are destroyed.
     Finished,
-    /// There was nothing to do, or somebody else is at it.
+    /// There was nothing to do, somebody else is at it, or the time was over.
     Elsewhere,
 }
 
@@ -53,7 +53,8 @@ impl KeyService {
             .await
     }
 
-    /// Moves what is to be moved in the caller's domain, as `holder`, at its `pace`, and tells how far it is.
+    /// Moves what is to be moved in the caller's domain, as `holder`, at its `pace`, and tells how far it is. Behind `until` it leaves
+    /// what is left to others.
     ///
     /// It may be dropped at any moment: each batch is a transaction. Who comes next goes on with what is left.
     pub async fn run_rewrap(
@@ -61,6 +62,7 @@ impl KeyService {
         caller: &Caller,
         holder: &str,
         pace: Option<&Pace>,
+        until: Option<Instant>,
         told: &Told<'_>,
     ) -> Result<Run> {
         let target = Target::Domain { domain: None, owner: None };
@@ -75,7 +77,7 @@ impl KeyService {
                 }
                 let mut vain = 0;
                 loop {
-                    let Some(walk) = self.walk(scope, holder, pace, told).await? else {
+                    let Some(walk) = self.walk(scope, holder, pace, until, told).await? else {
                         return Ok(Run::Elsewhere);
                     };
                     vain = if walk.moved { 0 } else { vain + 1 };
@@ -96,12 +98,13 @@ impl KeyService {
         Ok(())
     }
 
-    /// Moves all that there is once; nothing when somebody else has taken over.
+    /// Moves all that there is once; nothing when somebody else has taken over, or is to.
     async fn walk(
         &self,
         scope: &Scope,
         holder: &str,
         pace: Option<&Pace>,
+        until: Option<Instant>,
         told: &Told<'_>,
     ) -> Result<Option<Walk>> {
         let (mut passed, mut walk) = (Passed::default(), Walk::default());
@@ -142,6 +145,11 @@ impl KeyService {
             self.tell(scope, told).await?;
             if let Some(pace) = pace {
                 pace.pay(begun, u32::try_from(count).unwrap_or(u32::MAX)).await;
+            }
+            if until.is_some_and(|until| Instant::now() >= until) {
+                self.store.leave_rewrap(scope, holder).await?;
+                self.asked.notify_one();
+                return Ok(None);
             }
         }
         Ok(Some(walk))

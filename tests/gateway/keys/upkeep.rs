@@ -54,3 +54,25 @@ async fn a_domain_that_takes_long_does_not_hold_the_others() {
     app.system().moved("small").await;
     assert!(app.system().look("large").await.at("/data/domain/rewrap/finishedAt").is_null());
 }
+
+#[tokio::test]
+async fn domains_that_take_long_take_turns_with_the_others() {
+    // As many as are seen to at the same time, each for half a minute.
+    let keys = "[keys]\nrewrap_per_second = 8\ninterval_ms = 50\n";
+    let app = TestApp::with(Seams::default(), keys).await;
+    let large = ["large0", "large1", "large2", "large3"];
+    for domain in large {
+        some_secrets(&app.caller(domain, "ann", "USER"), 60).await;
+    }
+    some_secrets(&app.caller("small", "ann", "USER"), 1).await;
+    for domain in large {
+        assert_eq!(app.system().rotate(Some(domain)).await.code(), "OK");
+    }
+    let begun = "SELECT count(*) FROM rewraps WHERE done > 0";
+    eventually("all are begun with", async || app.database.value::<i64>(begun).await == 4).await;
+    assert_eq!(app.system().rotate(Some("small")).await.code(), "OK");
+    app.system().moved("small").await;
+    for domain in large {
+        assert!(app.system().look(domain).await.at("/data/domain/rewrap/finishedAt").is_null());
+    }
+}
