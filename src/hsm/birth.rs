@@ -111,37 +111,44 @@ impl Newborn {
         let version = self.proof.root();
         visit(settings, |session| {
             let found = session.find_objects(&template::find_root_of(version))?;
-            let alone = found.len() == 1;
-            let kept = if !alone {
-                Err(HsmError::Setup(format!(
+            if found.len() != 1 {
+                self.withdraw(session, &found, copies)?;
+                return Err(HsmError::Setup(format!(
                     "somebody else has made a root key {} at the same time: this one is destroyed, with nothing under it",
                     version.0
-                )))
-            } else {
-                note::write(session, version, copies.iter().map(|copy| &copy.key))
-            };
-            // Whoever rotates to it may have begun as soon as it was there; before the first one there is nobody.
-            if kept.is_err() && alone && version != RootVersion::FIRST {
-                return kept.map(|()| Root { check_value: self.check_value }).map_err(|error| {
-                    HsmError::Setup(format!(
-                        "root key {} is made, and its copies are good, but the token cannot note them: {error}",
-                        version.0
-                    ))
-                });
+                )));
             }
-            if kept.is_err() {
-                for root in found {
-                    if self.proof.opens_under(session, root) {
-                        session.destroy_object(root)?;
-                    }
+            match note::write(session, version, copies.iter().map(|copy| &copy.key)) {
+                Ok(()) => Ok(Root { check_value: self.check_value.clone() }),
+                Err(error) if version == RootVersion::FIRST => {
+                    self.withdraw(session, &found, copies)?;
+                    Err(error)
                 }
-                // A copy of a key that is gone must not pass for one: whoever made the files removes empty ones.
-                for copy in copies {
-                    copy.out.set_len(0).map_err(|error| HsmError::Setup(error.to_string()))?;
-                }
+                // Somebody may rotate to one beside older ones as soon as it is there.
+                Err(error) => Err(HsmError::Setup(format!(
+                    "root key {} is made, and its copies are good, but the token cannot note them: {error}",
+                    version.0
+                ))),
             }
-            kept.map(|()| Root { check_value: self.check_value })
         })
+    }
+
+    /// Destroys it among `found`. A copy of a key that is gone must not pass for one: whoever made the files removes empty ones.
+    fn withdraw(
+        &self,
+        session: &Session,
+        found: &[ObjectHandle],
+        copies: &[RecoveryCopy],
+    ) -> Result<(), HsmError> {
+        for root in found {
+            if self.proof.opens_under(session, *root) {
+                session.destroy_object(*root)?;
+            }
+        }
+        for copy in copies {
+            copy.out.set_len(0).map_err(|error| HsmError::Setup(error.to_string()))?;
+        }
+        Ok(())
     }
 }
 

@@ -1,4 +1,4 @@
-//! Sessions that own objects: a session object dies with the session that made it (PKCS#11 v2.40 §2.6.6), so those of workers, which are
+//! Sessions that own objects: a session object dies with the session that made it (PKCS#11 v2.40 §5.6, `C_CloseSession`), so those of workers, which are
 //! replaced when something fails, own none.
 
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};

@@ -31,7 +31,7 @@ use crate::ids::RootVersion;
 /// Bytes of the longest message: a rewrap has up to 40,000, everything else some 200.
 const MOST: usize = 64 * 1024;
 
-/// Bytes that may be on their way; Linux allows everybody a fifth of it at least, a hundred usual messages.
+/// Bytes that may be on their way; where Linux allows less, which is a fifth of it by default, a hundred usual messages.
 const UNDER_WAY: usize = 1024 * 1024;
 
 /// One end of the socket between the service and a worker's process.
