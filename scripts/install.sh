@@ -18,6 +18,11 @@ need() {
 
 have() { command -v "$1" >/dev/null; }
 
+softokn() {
+    compgen -G '/usr/lib/*/libsoftokn3.so' >/dev/null || compgen -G '/usr/lib/*/nss/libsoftokn3.so' >/dev/null ||
+        [[ -e /usr/lib64/libsoftokn3.so ]]
+}
+
 fail() {
     echo "install: $1" >&2
     exit 1
@@ -33,8 +38,7 @@ if [[ ${1:-run} == test ]]; then
         need "the other database" postgresql
     have openssl || need "what a recovery does offline" openssl
     have git || need "the security advisories come as a git repository" git
-    compgen -G '/usr/lib/*/libsoftokn3.so' >/dev/null || compgen -G '/usr/lib/*/nss/libsoftokn3.so' >/dev/null ||
-        [[ -e /usr/lib64/libsoftokn3.so ]] || need "the second HSM in software that the service is held to" libnss3
+    softokn || need "the second HSM in software that the service is held to" libnss3
     # Kryoptic, the third, is built from Rust against OpenSSL and SQLite of the system; bindings are made by clang.
     have clang || need "Kryoptic's bindings" clang
     have pkg-config || need "Kryoptic finds OpenSSL by it" pkg-config
@@ -43,6 +47,7 @@ fi
 if [[ ${1:-run} == bench ]]; then
     compgen -G '/usr/lib/postgresql/*/bin/pgbench' >/dev/null ||
         need "the benchmark runs a PostgreSQL of its own" postgresql
+    softokn || need "an HSM in software that costs little" libnss3
 fi
 
 [[ ${#missing[@]} -gt 0 ]] || exit 0

@@ -11,7 +11,9 @@ use clap::{Args, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
-    Failure, floor, hsm, oracles, report, rows, run, soak,
+    Failure, floor,
+    hsm::{self, Device},
+    oracles, report, rows, run, soak,
     subject::{Database, Variant},
     tenants,
 };
@@ -51,8 +53,8 @@ enum Command {
     /// The bare decryption.
     #[command(hide = true)]
     FloorHsm {
-        #[arg(long)]
-        module: PathBuf,
+        #[command(flatten)]
+        token: floor::hsm::Token,
         #[arg(long)]
         call: floor::hsm::Call,
         #[arg(long)]
@@ -179,6 +181,9 @@ pub(crate) struct HsmOptions {
     /// The sessions of the HSM in `latency`, one measurement after the other.
     #[arg(long, value_delimiter = ',', default_value = "1,4,16,64")]
     pub(crate) sessions: Vec<u32>,
+    /// The modules that are behind the latency in `latency`.
+    #[arg(long, value_delimiter = ',', default_value = "nss,softhsm")]
+    pub(crate) devices: Vec<Device>,
     /// The database of all; rewraps are measured on SQLite as well.
     #[arg(long, default_value = "postgres")]
     pub(crate) database: Database,
@@ -227,8 +232,8 @@ impl Cli {
             }
             Command::Report { out } => report::read(&out),
             Command::FloorHttp => floor::http::serve(),
-            Command::FloorHsm { module, call, seconds } => {
-                floor::hsm::run(&module, call, Duration::from_secs(seconds))
+            Command::FloorHsm { token, call, seconds } => {
+                floor::hsm::run(&token, call, Duration::from_secs(seconds))
             }
         }
     }

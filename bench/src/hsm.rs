@@ -1,6 +1,7 @@
 //! `bench hsm`: the engine beside its HSM: at a network's latencies, in its homes, with keys that are cold; rewraps; and after faults.
 
 mod cold;
+mod device;
 mod heal;
 mod homes;
 mod latency;
@@ -11,7 +12,9 @@ use std::{fs, path::Path, time::Instant};
 use faulty_hsm::kit::{self, Faults};
 use serde::{Deserialize, Serialize};
 
-pub(crate) use self::{cold::Cold, heal::Healed, homes::Home, latency::Cell, rewrap::Rewrap};
+pub(crate) use self::{
+    cold::Cold, device::Device, heal::Healed, homes::Home, latency::Cell, rewrap::Rewrap,
+};
 
 use crate::{
     Failure,

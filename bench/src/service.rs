@@ -1,6 +1,7 @@
 //! The service under test: the release binary, as a process of its own.
 
 use std::{
+    ffi::OsStr,
     fs::File,
     net::{Ipv4Addr, SocketAddr, TcpListener},
     path::{Path, PathBuf},
@@ -115,15 +116,21 @@ impl Service {
     pub(crate) fn import(&self, lines: &str) -> Result<(), Failure> {
         let file = self.dir.join("secrets.jsonl");
         std::fs::write(&file, lines)?;
+        self.order(&["import".as_ref(), file.as_os_str()])
+    }
+
+    /// Runs a command on its data.
+    pub(crate) fn order(&self, arguments: &[&OsStr]) -> Result<(), Failure> {
         let mut command = Command::new(&self.binary);
-        command.arg("import").arg(&file).arg("--data-dir").arg(&self.dir);
+        command.args(arguments).arg("--data-dir").arg(&self.dir);
         settle(&mut command, &self.module, self.variant);
         command.envs(self.env.iter().cloned());
         let output = command.output()?;
         if output.status.success() {
             Ok(())
         } else {
-            Err(format!("import: {}", String::from_utf8_lossy(&output.stderr).trim()).into())
+            let said = String::from_utf8_lossy(&output.stderr);
+            Err(format!("{arguments:?}: {}", said.trim()).into())
         }
     }
 

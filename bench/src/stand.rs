@@ -123,8 +123,8 @@ impl<'a> Stand<'a> {
                 };
                 keep(subject, None, connections, figures);
             }
-            let module = &self.options.common.module;
-            let decrypt = hsm::measure(module, hsm::Call::Decrypt, &token, window, &[]).await?;
+            let own = hsm::Token::own(&self.options.common.module);
+            let decrypt = hsm::measure(&own, hsm::Call::Decrypt, &token, window, &[]).await?;
             keep(Subject::Decrypt, None, connections, decrypt);
             for subject in Subject::OPERATIONS {
                 for prepared in &self.services {

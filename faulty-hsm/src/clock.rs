@@ -1,6 +1,7 @@
 //! Waiting.
 
 use std::{
+    cell::Cell,
     thread,
     time::{Duration, Instant},
 };
@@ -22,18 +23,16 @@ pub fn delay(time: Duration) {
     }
 }
 
-/// Sleeps without the 50 microseconds by which Linux may prolong a sleep. The thread is the caller's, and gets them back.
+/// Sleeps without the 50 microseconds by which Linux may prolong a sleep. The thread is the caller's, and stays so exact: to give the
+/// slack back would be two more calls into the kernel for each that waits.
 fn sleep(time: Duration) {
-    // SAFETY: it gives a number.
-    let slack = unsafe { libc::prctl(libc::PR_GET_TIMERSLACK) };
-    set_slack(1);
-    thread::sleep(time);
-    if let Ok(slack) = libc::c_ulong::try_from(slack) {
-        set_slack(slack);
+    thread_local! {
+        static EXACT: Cell<bool> = const { Cell::new(false) };
     }
-}
-
-fn set_slack(nanoseconds: libc::c_ulong) {
-    // SAFETY: it takes a number, of this type.
-    unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, nanoseconds) };
+    if !EXACT.replace(true) {
+        let nanoseconds: libc::c_ulong = 1;
+        // SAFETY: it takes a number, of this type.
+        unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, nanoseconds) };
+    }
+    thread::sleep(time);
 }

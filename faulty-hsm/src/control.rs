@@ -17,7 +17,7 @@ use cryptoki_sys::{CK_RV, CKR_GENERAL_ERROR};
 use crate::{fault::Plan, files::say, parse};
 
 /// How long what was seen is believed. To look takes longer than all else that is done for a call.
-pub const BELIEVED: Duration = Duration::from_micros(50);
+pub const BELIEVED: Duration = Duration::from_millis(1);
 
 /// The file, and what was read when it changed last.
 pub struct Control {

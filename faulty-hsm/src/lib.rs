@@ -11,7 +11,7 @@
 //! # The control file
 //!
 //! Calls look whether the file has changed, so it is replaced by a rename, never written in place. What was seen is believed
-//! for 50 microseconds; [`kit::Faults::set`] waits until that is over. A file that is missing or empty means no faults.
+//! for a millisecond; [`kit::Faults::set`] waits until that is over. A file that is missing or empty means no faults.
 //! A line is one fault, in words with blanks between them:
 //!
 //! ```text

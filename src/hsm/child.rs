@@ -13,6 +13,10 @@ use super::{
 ///
 /// The PIN and the module are known here and not to the service. It ends when the service shuts the socket or dies.
 pub fn serve(log: impl FnOnce(&str, bool)) -> io::Result<()> {
+    // What a terminal sends to the service is not for it. And where Linux shares processors between sessions (autogroup of
+    // sched(7)), it has a share of its own: it needs little, but that at once when the HSM has answered. Who leads
+    // a group already is refused, and needs none of it.
+    let _ = rustix::process::setsid();
     let wire = Wire::of_worker(io::stdin())?;
     // A program that the module starts must not hold the socket: it would hide the end of this process, and read orders.
     rustix::stdio::dup2_stdin(File::open("/dev/null")?)?;

@@ -108,7 +108,6 @@ impl Process {
         reply: &Reply,
         ended: impl FnOnce() + Send + 'static,
     ) -> Result<(Self, SigningKey), HsmError> {
-        use std::os::unix::process::CommandExt as _;
         let failed =
             |error: io::Error| HsmError::Setup(format!("a worker does not start: {error}"));
         let (wire, input) = Wire::pair().map_err(failed)?;
@@ -117,8 +116,6 @@ impl Process {
             .stdin(Stdio::from(input))
             // What a module prints goes where the log goes.
             .stdout(io::stderr())
-            // What a terminal sends to the service is not for it.
-            .process_group(0)
             .spawn()
             .map_err(failed)?;
         let reports = wire.clone().messages::<Report>();

@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::Write as _,
-    path::Path,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
@@ -46,9 +46,33 @@ impl Call {
     }
 }
 
-/// Measures in a process of its own: SoftHSM reads its environment when it is loaded.
+/// A token that is measured.
+#[derive(clap::Args)]
+pub(crate) struct Token {
+    #[arg(long)]
+    module: PathBuf,
+    /// A text that the module is initialized with.
+    #[arg(long, default_value = "")]
+    init_args: String,
+    #[arg(long)]
+    pin: String,
+}
+
+impl Token {
+    /// The one of SoftHSM that is the bench's own.
+    pub(crate) fn own(module: &Path) -> Self {
+        Self { module: module.to_owned(), init_args: String::new(), pin: PIN.to_owned() }
+    }
+
+    /// One that there is.
+    pub(crate) fn of(module: &Path, init_args: &str, pin: String) -> Self {
+        Self { module: module.to_owned(), init_args: init_args.to_owned(), pin }
+    }
+}
+
+/// Measures in a process of its own: SoftHSM reads its environment when it is loaded. The bench's own token is in `dir`.
 pub(crate) async fn measure(
-    module: &Path,
+    token: &Token,
     call: Call,
     dir: &Path,
     window: Duration,
@@ -64,7 +88,8 @@ pub(crate) async fn measure(
     let output = tokio::process::Command::new(std::env::current_exe()?)
         .arg("floor-hsm")
         .arg("--module")
-        .arg(module)
+        .arg(&token.module)
+        .args(["--init-args", &token.init_args, "--pin", &token.pin])
         .args(["--call", call.name(), "--seconds", &window.as_secs().to_string()])
         .envs(env.iter().cloned())
         .env("SOFTHSM2_CONF", dir.join(CONF))
@@ -79,8 +104,8 @@ pub(crate) async fn measure(
 }
 
 /// Calls for `window` and prints how many that were in a second.
-pub(crate) fn run(module: &Path, call: Call, window: Duration) -> Result<(), Failure> {
-    let session = log_in(module)?;
+pub(crate) fn run(token: &Token, call: Call, window: Duration) -> Result<(), Failure> {
+    let session = log_in(token)?;
     let key = session.generate_key(
         &Mechanism::AesKeyGen,
         &[
@@ -127,14 +152,14 @@ fn open(session: &Session, key: ObjectHandle, sealed: &[u8]) -> Result<(), Failu
     if length == BLOCK { Ok(()) } else { Err("C_Decrypt gave a wrong length".into()) }
 }
 
-/// A session on a token of the bench's own, which is made the first time.
-fn log_in(module: &Path) -> Result<Session, Failure> {
+/// A session on the token; the bench's own is made the first time.
+fn log_in(token: &Token) -> Result<Session, Failure> {
     let load = || -> Result<Module, Failure> {
-        let loaded = Module::load(module)?;
-        loaded.initialize("")?;
+        let loaded = Module::load(&token.module)?;
+        loaded.initialize(&token.init_args)?;
         Ok(loaded)
     };
-    let pin = AuthPin::new(PIN.into());
+    let pin = AuthPin::new(token.pin.as_str().into());
     let mut pkcs11 = load()?;
     if pkcs11.get_slots_with_initialized_token()?.is_empty() {
         let free = pkcs11.get_all_slots()?.pop().ok_or("SoftHSM has no free slot")?;

@@ -2,26 +2,40 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use faulty_hsm::kit::{self, Faults};
+use faulty_hsm::kit::Faults;
 use serde::{Deserialize, Serialize};
 
-use super::{Env, Ground, env};
+use super::{
+    Env, Ground,
+    device::{Delayed, Device},
+    env,
+};
 use crate::{
     Failure,
     dataset::{self, Dataset},
     floor::hsm,
-    load::Load,
+    load::{Load, Requests},
     number::{float_len, median},
     proc::Processors,
     results::Figures,
+    service::Service,
     subject::Subject,
 };
 
-const LATENCIES_US: [u64; 4] = [0, 300, 1_000, 5_000];
+const LATENCIES_US: [u64; 3] = [300, 1_000, 5_000];
 
-/// Reveals with so many sessions: medians of rounds.
+/// How long a look takes. The speed of a shared machine drifts within seconds, so looks are short, stand close beside what
+/// they are compared with, and there are many.
+const WINDOW: Duration = Duration::from_secs(1);
+
+/// Turns of a round.
+const TURNS: u32 = 3;
+
+/// Reveals with so many sessions: medians of turns.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Cell {
+    /// What is behind the latency.
+    pub(crate) device: Device,
     /// What the module adds to each call, in microseconds.
     pub(crate) delay_us: u64,
     /// What one session alone takes for a `C_Decrypt` then, in microseconds.
@@ -29,89 +43,107 @@ pub(crate) struct Cell {
     pub(crate) sessions: u32,
     pub(crate) connections: u32,
     pub(crate) figures: Figures,
-    /// Reveals a second that there could be: min(sessions ÷ `call_us`, those of the same round without delay).
+    /// Reveals a second that there could be: min(sessions ÷ `call_us`, those just before and behind it without delay).
     pub(crate) bound: f64,
-    /// What of its bound a round came to.
+    /// What of its bound a turn came to.
     pub(crate) of_bound: f64,
+    /// Between which the middle half of the turns came.
+    pub(crate) half: (f64, f64),
     /// How much of the machine's processors nobody used.
     pub(crate) idle: f64,
     /// What all of them spent for a reveal, on whatever: service, database and load generator as well, in microseconds.
     pub(crate) cpu_us: f64,
 }
 
-/// A cell in one round.
+/// A cell in one turn.
 struct Seen {
     call_us: f64,
-    figures: Figures,
+    look: Look,
     bound: f64,
+}
+
+/// What a service did for a while.
+struct Look {
+    figures: Figures,
     idle: f64,
-    cpu_us: f64,
 }
 
 pub(super) async fn measure(ground: &Ground<'_>) -> Result<Vec<Cell>, Failure> {
-    let (mut service, faults, told) = ground.start_faulty("latency").await?;
-    service.import(&dataset::lines())?;
-    let dataset = Dataset::prepare(&service).await?;
-    ground.settle("latency")?;
-    let reveals = dataset.requests(Subject::Reveal);
-    let mut seen: HashMap<(u32, u64), Vec<Seen>> = HashMap::new();
-    let cores = float_len(std::thread::available_parallelism()?.get());
-    for round in 0..ground.options.rounds {
-        let alone = alone(ground, &faults, &told).await?;
-        for &sessions in &ground.options.sessions {
-            faults.set("")?;
-            service.env.clone_from(&told);
-            service.env.extend(env(&[("HSM__SESSIONS", sessions.to_string())]));
-            service.restart("").await?;
-            let mut measured = Vec::new();
-            // Each is once the first: what a new service still has to learn is not always at the cost of the same.
-            for place in 0..LATENCIES_US.len() {
-                let at = (place + usize::try_from(round)?) % LATENCIES_US.len();
-                let (Some(delay), Some(call_us)) = (LATENCIES_US.get(at), alone.get(at)) else {
-                    continue;
-                };
-                faults.set(&delayed(*delay))?;
-                let window = Duration::from_secs(ground.options.seconds);
-                let warm_up = Duration::from_millis(500);
-                let load = Load { connections: connections(sessions), warm_up, window };
-                let before = Processors::look()?;
-                let cpu = || service.cpu(None);
-                let figures = load.drive(service.address, &reveals, cpu).await?;
-                let idle = Processors::look()?.idle_since(&before);
-                measured.push((*delay, *call_us, figures, idle));
-            }
-            let free = measured.iter().find(|(delay, ..)| *delay == 0);
-            let free = free.map_or(f64::INFINITY, |(_, _, figures, _)| figures.per_second);
-            for (delay, call_us, figures, idle) in measured {
-                let bound = free.min(f64::from(sessions) * 1e6 / call_us);
-                let cpu_us = (1.0 - idle) * cores * 1e6 / figures.per_second;
-                let one = Seen { call_us, figures, bound, idle, cpu_us };
-                seen.entry((sessions, delay)).or_default().push(one);
-            }
-        }
+    let mut cells = Vec::new();
+    for &device in &ground.options.devices {
+        cells.extend(over(ground, device).await?);
     }
-    let sessions = ground.options.sessions.iter();
-    let cells = sessions.flat_map(|sessions| LATENCIES_US.map(|delay| (*sessions, delay)));
-    Ok(cells.filter_map(|cell| medians(cell, seen.get(&cell)?)).collect())
+    Ok(cells)
 }
 
-/// Microseconds that one session alone takes for a `C_Decrypt`, at each latency.
-async fn alone(ground: &Ground<'_>, faults: &Faults, told: &Env) -> Result<Vec<f64>, Failure> {
-    let window = Duration::from_secs(ground.options.seconds);
-    let mut alone = Vec::new();
-    for delay in LATENCIES_US {
-        faults.set(&delayed(delay))?;
-        let dir = ground.options.common.out.join("hsm-floor");
-        let module = kit::library()?;
-        let floor = hsm::measure(&module, hsm::Call::Decrypt, &dir, window, told).await?;
-        alone.push(1e6 / floor.per_second);
+async fn over(ground: &Ground<'_>, device: Device) -> Result<Vec<Cell>, Failure> {
+    let Delayed { mut service, faults, told, token } = device.start(ground).await?;
+    service.import(&dataset::lines())?;
+    let dataset = Dataset::prepare(&service).await?;
+    ground.settle(device.database())?;
+    let reveals = dataset.requests(Subject::Reveal);
+    let mut cells = Vec::new();
+    for &sessions in &ground.options.sessions {
+        service.env.clone_from(&told);
+        service.env.extend(env(&[("HSM__SESSIONS", sessions.to_string())]));
+        faults.set("")?;
+        service.restart("").await?;
+        let (service, faults, token, reveals) = (&service, &faults, &token, &reveals);
+        let stand = Stand { ground, service, faults, token, reveals };
+        // What a new service has to learn is not at the cost of what comes first.
+        stand.look(sessions, 0).await?;
+        let mut seen: HashMap<u64, Vec<Seen>> = HashMap::new();
+        for _ in 0..ground.options.rounds * TURNS {
+            let mut before = stand.look(sessions, 0).await?;
+            for delay in LATENCIES_US {
+                let call_us = stand.alone(&told, delay).await?;
+                let look = stand.look(sessions, delay).await?;
+                let after = stand.look(sessions, 0).await?;
+                let free = f64::midpoint(before.figures.per_second, after.figures.per_second);
+                let bound = free.min(f64::from(sessions) * 1e6 / call_us);
+                before = after;
+                seen.entry(delay).or_default().push(Seen { call_us, look, bound });
+            }
+        }
+        let of = |delay| medians((device, sessions, delay), seen.get(&delay)?);
+        cells.extend(LATENCIES_US.into_iter().filter_map(of));
     }
-    Ok(alone)
+    Ok(cells)
+}
+
+/// A service that is looked at.
+struct Stand<'a> {
+    ground: &'a Ground<'a>,
+    service: &'a Service,
+    faults: &'a Faults,
+    token: &'a hsm::Token,
+    reveals: &'a Requests,
+}
+
+impl Stand<'_> {
+    /// What comes of reveals with so many sessions, and so many microseconds added to each call.
+    async fn look(&self, sessions: u32, delay: u64) -> Result<Look, Failure> {
+        self.faults.set(&delayed(delay))?;
+        let warm_up = Duration::from_millis(300);
+        let load = Load { connections: connections(sessions), warm_up, window: WINDOW };
+        let before = Processors::look()?;
+        let cpu = || self.service.cpu(None);
+        let figures = load.drive(self.service.address, self.reveals, cpu).await?;
+        Ok(Look { figures, idle: Processors::look()?.idle_since(&before) })
+    }
+
+    /// Microseconds that one session alone takes for a `C_Decrypt` to which so many are added.
+    async fn alone(&self, told: &Env, delay: u64) -> Result<f64, Failure> {
+        self.faults.set(&delayed(delay))?;
+        let dir = self.ground.options.common.out.join("hsm-floor");
+        let floor = hsm::measure(self.token, hsm::Call::Decrypt, &dir, WINDOW, told).await?;
+        Ok(1e6 / floor.per_second)
+    }
 }
 
 /// Enough to hide the time that each waits.
 fn connections(sessions: u32) -> u32 {
-    (sessions * 4).clamp(32, 128)
+    (sessions * 4).clamp(128, 256)
 }
 
 fn delayed(delay: u64) -> String {
@@ -121,18 +153,26 @@ fn delayed(delay: u64) -> String {
     }
 }
 
-fn medians((sessions, delay_us): (u32, u64), rounds: &[Seen]) -> Option<Cell> {
-    let of = |field: fn(&Seen) -> f64| median(rounds.iter().map(field));
-    let figures: Vec<Figures> = rounds.iter().map(|round| round.figures).collect();
+fn medians((device, sessions, delay_us): (Device, u32, u64), turns: &[Seen]) -> Option<Cell> {
+    let of = |field: fn(&Seen) -> f64| median(turns.iter().map(field));
+    let cores = float_len(std::thread::available_parallelism().ok()?.get());
+    let cpu_us = |seen: &Seen| (1.0 - seen.look.idle) * cores * 1e6 / seen.look.figures.per_second;
+    let figures: Vec<Figures> = turns.iter().map(|seen| seen.look.figures).collect();
+    let mut of_bound: Vec<f64> =
+        turns.iter().map(|seen| seen.look.figures.per_second / seen.bound).collect();
+    of_bound.sort_by(f64::total_cmp);
+    let quarter = turns.len() / 4;
     Some(Cell {
+        device,
         delay_us,
-        call_us: of(|round| round.call_us)?,
+        call_us: of(|seen| seen.call_us)?,
         sessions,
         connections: connections(sessions),
         figures: Figures::medians(&figures)?,
-        bound: of(|round| round.bound)?,
-        of_bound: of(|round| round.figures.per_second / round.bound)?,
-        idle: of(|round| round.idle)?,
-        cpu_us: of(|round| round.cpu_us)?,
+        bound: of(|seen| seen.bound)?,
+        of_bound: median(of_bound.iter().copied())?,
+        half: (*of_bound.get(quarter)?, *of_bound.iter().nth_back(quarter)?),
+        idle: of(|seen| seen.look.idle)?,
+        cpu_us: median(turns.iter().map(cpu_us))?,
     })
 }

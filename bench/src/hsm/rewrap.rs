@@ -51,7 +51,10 @@ impl Rewrap {
 
 pub(super) async fn measure(ground: &Ground<'_>) -> Result<Vec<Rewrap>, Failure> {
     let options = ground.options;
-    let settings = env(&[("KEYS__REWRAP_PER_SECOND", "0".to_owned())]);
+    let zero = || "0".to_owned();
+    let settings =
+        [("KEYS__REWRAP_PER_SECOND", zero()), ("KEYS__MIN_ROTATION_INTERVAL_SECONDS", zero())];
+    let settings = env(&settings);
     let service = ground.start(NAME, &options.common.module, settings).await?;
     let line = |number: usize| {
         let line = json!({ "user_secret_id": format!("user-secret-{number:012x}"), "domain_id": "acme",
@@ -88,7 +91,8 @@ async fn call(ground: &Ground<'_>, call: hsm::Call) -> Result<f64, Failure> {
     let options = ground.options;
     let window = Duration::from_secs(options.seconds);
     let dir = options.common.out.join("hsm-floor");
-    let floor = hsm::measure(&options.common.module, call, &dir, window, &[]).await?;
+    let token = hsm::Token::own(&options.common.module);
+    let floor = hsm::measure(&token, call, &dir, window, &[]).await?;
     Ok(1e6 / floor.per_second)
 }
 

@@ -41,8 +41,8 @@ fn latency(cells: &[Cell]) -> String {
     let rows: Vec<_> = cells
         .iter()
         .map(|cell| {
-            let of_bound = |figure| Some(figure).filter(|_| cell.delay_us > 0);
             [
+                cell.device.name().to_owned(),
                 number(Some(crate::number::float(cell.delay_us) / 1e3), 1),
                 number(Some(cell.call_us), 0),
                 cell.sessions.to_string(),
@@ -52,12 +52,14 @@ fn latency(cells: &[Cell]) -> String {
                 number(cell.figures.p99_ms, 2),
                 number(Some(cell.idle * 100.0), 0),
                 number(Some(cell.cpu_us), 0),
-                number(of_bound(cell.bound), 0),
-                number(of_bound(cell.of_bound), 2),
+                number(Some(cell.bound), 0),
+                number(Some(cell.of_bound), 2),
+                format!("{:.2}–{:.2}", cell.half.0, cell.half.1),
             ]
         })
         .collect();
     let head = [
+        "module",
         "added ms",
         "C_Decrypt µs",
         "sessions",
@@ -69,8 +71,9 @@ fn latency(cells: &[Cell]) -> String {
         "cpu µs",
         "bound/s",
         "of bound",
+        "half of all",
     ];
-    table(0, head, &rows)
+    table(1, head, &rows)
 }
 
 fn homes(figures: &HsmFigures) -> String {
