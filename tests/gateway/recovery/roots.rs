@@ -1,18 +1,15 @@
 //! Roots are changed by one command at a time.
 
-use faulty_hsm::kit::{Faults, library};
+use faulty_hsm::kit::Faults;
 
 use super::*;
 
 /// A rotation that stops where it visits the token first, and says what happens to it later.
 fn rotation_that_hangs(site: &Site) -> (Faults, Child) {
-    let faults = Faults::new(Path::new(&site.token.path("")));
+    let faults = site.token.faults();
     faults.set("function=C_Login hang").unwrap();
-    let mut rotation = Command::new(env!("CARGO_BIN_EXE_usersecret"));
-    rotation.args(["hsm", "rotate-root", "--config", &site.token.path("config.toml")]);
-    rotation.env("USERSECRET_HSM__MODULE", library().unwrap());
-    rotation.envs(faults.environment(&module())).stderr(Stdio::piped());
-    (faults, rotation.spawn().unwrap())
+    let rotation = site.token.begin(["hsm", "rotate-root"], &[], &faults);
+    (faults, rotation)
 }
 
 async fn site(dir: &Path) -> Site {
