@@ -1,5 +1,6 @@
 //! The verbs on a domain's keys, and the key that new data is sealed under.
 
+mod asked;
 mod pace;
 mod rewrap;
 mod root;
@@ -11,10 +12,9 @@ pub use rewrap::Run;
 pub use root::RootRotation;
 pub use verify::Verified;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
-use tokio::sync::Notify;
-
+use self::asked::Asked;
 use super::{Caller, Target};
 use crate::{
     auth::{Gate, Role, Scope, Verb},
@@ -49,8 +49,7 @@ pub struct KeyService {
     keyring: Keyring,
     clock: Clock,
     limits: KeyLimits,
-    /// Something was asked for that is done in the background.
-    asked: Arc<Notify>,
+    asked: Arc<Asked>,
 }
 
 impl KeyService {
@@ -137,7 +136,7 @@ impl KeyService {
                     }
                     let next = newest.map_or(KekVersion(1), |kek| kek.version.next());
                     if self.make(scope, next).await? {
-                        self.asked.notify_one();
+                        self.asked.ask(scope.domain());
                         return Ok(scope.domain().clone());
                     }
                 }
@@ -178,9 +177,19 @@ impl KeyService {
         Ok(self.store.keks(scope, KekPage::NEWEST).await?.into_iter().next())
     }
 
-    /// Returns when something is asked for here that is done in the background.
+    /// Returns when there is something to do in the background, because it was asked for here or is left over.
     pub async fn woken(&self) {
-        self.asked.notified().await;
+        self.asked.woken().await;
+    }
+
+    /// Has whoever waits for something to do in the background look.
+    pub fn wake(&self) {
+        self.asked.wake();
+    }
+
+    /// The domains in which something was asked for here since the last time.
+    pub fn asked(&self) -> HashSet<DomainId> {
+        self.asked.take()
     }
 
     /// The next domains behind `passed` in which something is due: a rewrap, or another key for the age of the active one.
