@@ -103,6 +103,7 @@ pub struct Hsm {
 pub struct Keys {
     pub max_age_days: u32,
     pub max_wraps: u32,
+    pub min_rotation_interval_seconds: u32,
     pub rewrap_per_second: u32,
     pub interval_ms: u64,
 }

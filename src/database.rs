@@ -6,12 +6,14 @@
 
 mod failure;
 mod fence;
+mod lock;
 mod migrate;
 mod settings;
 mod transaction;
 
 pub use failure::{failed, is_unique_violation};
 pub(crate) use failure::{failed_raw, is_rolled_back, or_too_long};
+pub use lock::RootLock;
 pub use migrate::{create_roles, migrate};
 pub use settings::{DatabaseSettings, DatabaseUrl};
 pub use transaction::{Admits, Planning, begin_to_write};

@@ -34,6 +34,7 @@ mod secret;
 mod settings;
 mod signature;
 mod signing;
+mod signing_birth;
 mod signing_key;
 mod softhsm;
 mod template;
@@ -65,7 +66,8 @@ pub use request::Rewrapping;
 pub use restore::{Restore, Restored, restore};
 pub use secret::{Dek, Pin};
 pub use settings::{Isolation, Processes, Settings};
-pub use signing::{ensure_signing_key, read_signing_key};
+pub use signing::read_signing_key;
+pub use signing_birth::ensure_signing_key;
 pub use signing_key::SigningKey;
 pub use softhsm::create_token;
 

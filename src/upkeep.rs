@@ -101,6 +101,9 @@ impl Upkeep {
                 // Whoever asks for something here wakes it.
                 let _ = tokio::time::timeout(self.interval, self.keys.woken()).await;
             }
+            for domain in self.keys.asked() {
+                self.roster.asks(domain);
+            }
             match self.keys.due(&round.more.take().unwrap_or_default()).await {
                 Ok(mut due) => {
                     due.domains.sort_by_cached_key(|domain| self.order.hash_one(domain));
@@ -135,6 +138,9 @@ impl Upkeep {
             }
         };
         self.roster.ends(&domain, failed, Instant::now());
+        if self.roster.is_asked(&domain) {
+            self.keys.wake();
+        }
     }
 
     async fn hear(&self, domain: DomainId) {

@@ -65,6 +65,7 @@ impl Core {
             KeyLimits {
                 max_age: max_age(config.keys.max_age_days),
                 max_wraps: config.keys.max_wraps.into(),
+                min_interval: i64::from(config.keys.min_rotation_interval_seconds) * 1_000_000,
             },
         );
         let secrets = UserSecretService::new(

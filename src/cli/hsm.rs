@@ -1,5 +1,6 @@
 //! `usersecret hsm`.
 
+mod exclusive;
 mod root;
 
 use std::{
@@ -7,6 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use self::exclusive::Exclusive;
 use super::{Failure, HsmCommand, Source, create_private, print, runtime, say, with_environment};
 use crate::{
     config::Config,
@@ -127,6 +129,7 @@ fn restore(
         keks: keks.as_deref().unwrap_or_default(),
         keep_receiving_key,
     };
+    let _exclusive = keks.is_some().then(|| Exclusive::take(config)).transpose()?;
     let restored = hsm::restore(&config.hsm_settings()?, &wanted)?;
     print(&match keks.as_deref() {
         None => "nothing proves the copy: the configuration names no database".to_owned(),

@@ -1,6 +1,9 @@
 //! Where the database is, and how its connections are made.
 
-use std::time::{Duration, Instant};
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use sea_orm::{
     DatabaseConnection, SqlxPostgresConnector, SqlxSqliteConnector,
@@ -93,6 +96,13 @@ impl DatabaseSettings {
                 Err(Error::internal("database.admin_url: must name the owner of the tables"))
             }
         }
+    }
+
+    /// The file of the database, on SQLite.
+    pub(super) fn sqlite_file(&self) -> Result<Option<PathBuf>> {
+        let DatabaseUrl::Sqlite(url) = &self.url else { return Ok(None) };
+        let options = url.parse::<SqliteConnectOptions>().map_err(failed_raw)?;
+        Ok(Some(options.get_filename().to_owned()))
     }
 
     /// Opens a pool of at most `most` connections.

@@ -82,7 +82,10 @@ pub(crate) async fn is_shut(connection: &impl ConnectionTrait, domain: &DomainId
 }
 
 /// Whether `question`, which has one answer, is answered by true.
-async fn is_true(connection: &impl ConnectionTrait, question: Statement) -> Result<bool> {
+pub(super) async fn is_true(
+    connection: &impl ConnectionTrait,
+    question: Statement,
+) -> Result<bool> {
     let row = connection.query_one_raw(question).await.map_err(failed)?;
     let answer = row.map(|row| row.try_get_by_index(0)).transpose().map_err(failed)?;
     Ok(answer.unwrap_or_default())

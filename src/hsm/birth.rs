@@ -15,7 +15,8 @@ use super::{
     note,
     random::Random,
     root::{Root as RootKey, stored_roots},
-    signing, template,
+    signing_birth::ensure_signing_key,
+    template,
 };
 use crate::ids::RootVersion;
 
@@ -38,26 +39,29 @@ pub struct Root {
 ///
 /// The root's copies are in their files before it is on the token.
 pub fn create_keys(settings: &Settings, copies: &[RecoveryCopy]) -> Result<Birth, HsmError> {
-    let (newborn, signing_key) = visit(settings, |session| {
-        let has_root = !session.find_objects(&template::find_roots())?.is_empty();
-        if has_root && !copies.is_empty() {
-            return Err(HsmError::Setup(
-                "the token has a root key already; a recovery copy of it cannot be added"
-                    .to_owned(),
-            ));
-        }
-        // The root comes last: a failure after its birth would lose its copies.
-        let signing_key = signing::ensure(session)?;
-        match (has_root, signing_key) {
-            (false, _) => Ok((Some(make_root(session, RootVersion::FIRST, copies)?), signing_key)),
-            (true, true) => Ok((None, signing_key)),
-            (true, false) => Err(HsmError::Setup(
-                "the token has a root key and a signing key already".to_owned(),
+    let has_root =
+        visit(settings, |session| Ok(!session.find_objects(&template::find_roots())?.is_empty()))?;
+    if has_root && !copies.is_empty() {
+        return Err(HsmError::Setup(
+            "the token has a root key already; a recovery copy of it cannot be added".to_owned(),
+        ));
+    }
+    // The root comes last: a failure after its birth would lose its copies.
+    let signing_key = ensure_signing_key(settings)?;
+    if !has_root {
+        let root = create_root(settings, RootVersion::FIRST, copies)?;
+        return match root {
+            Some(_) => Ok(Birth { root, signing_key }),
+            None => Err(HsmError::Setup(
+                "somebody else has made a root key at the same time: none is made here".to_owned(),
             )),
-        }
-    })?;
-    let root = newborn.map(|newborn| newborn.stay(settings, copies)).transpose()?;
-    Ok(Birth { root, signing_key })
+        };
+    }
+    if signing_key {
+        Ok(Birth { root: None, signing_key })
+    } else {
+        Err(HsmError::Setup("the token has a root key and a signing key already".to_owned()))
+    }
 }
 
 /// Makes the root of `version` beside older ones, and `copies` of it; nothing where the token has one of that version.
@@ -67,10 +71,11 @@ pub fn create_root(
     copies: &[RecoveryCopy],
 ) -> Result<Option<Root>, HsmError> {
     let newborn = visit(settings, |session| {
-        if stored_roots(session)?.contains_key(&version) {
-            return Ok(None);
+        if session.find_objects(&template::find_root_of(version))?.is_empty() {
+            make_root(session, version, copies).map(Some)
+        } else {
+            Ok(None)
         }
-        make_root(session, version, copies).map(Some)
     })?;
     newborn.map(|newborn| newborn.stay(settings, copies)).transpose()
 }
@@ -94,27 +99,40 @@ pub fn root_versions(settings: &Settings) -> Result<Vec<RootVersion>, HsmError> 
     visit(settings, |session| Ok(stored_roots(session)?.into_keys().collect()))
 }
 
-/// A root that was just put on the token.
-struct Newborn {
+/// A root that was just put on the token, made here or brought.
+pub(super) struct Newborn {
     check_value: Option<String>,
     /// A key of nobody's that it wrapped: what it is known by.
     proof: WrappedKek,
 }
 
 impl Newborn {
+    /// `root`, which is destroyed where it does not work.
+    pub(super) fn of(session: &Session, root: RootKey) -> Result<Self, HsmError> {
+        let proof = WrappedKek::generate(session, root, &mut Random::new(), Vec::new());
+        if proof.is_err() {
+            session.destroy_object(root.object)?;
+        }
+        Ok(Self { check_value: check_value::of(session, root.object), proof: proof? })
+    }
+
     /// Looks whether it is the only root of its version, and notes its copies. It is destroyed when it is not: somebody else
-    /// has made one at the same time, and nothing is wrapped under this one yet.
+    /// has put one there at the same time, and nothing is wrapped under this one yet.
     ///
     /// Of two whoever looks later sees both, and at worst both do: none takes away another's. It takes another visit, because
     /// SoftHSM does not see what another process wrote while it was about to write itself.
-    fn stay(self, settings: &Settings, copies: &[RecoveryCopy]) -> Result<Root, HsmError> {
+    pub(super) fn stay(
+        self,
+        settings: &Settings,
+        copies: &[RecoveryCopy],
+    ) -> Result<Root, HsmError> {
         let version = self.proof.root();
         visit(settings, |session| {
             let found = session.find_objects(&template::find_root_of(version))?;
             if found.len() != 1 {
                 self.withdraw(session, &found, copies)?;
                 return Err(HsmError::Setup(format!(
-                    "somebody else has made a root key {} at the same time: this one is destroyed, with nothing under it",
+                    "somebody else has put a root key {} on the token at the same time: this one is destroyed",
                     version.0
                 )));
             }
@@ -133,17 +151,16 @@ impl Newborn {
         })
     }
 
-    /// Destroys it among `found`. A copy of a key that is gone must not pass for one: whoever made the files removes empty ones.
+    /// Destroys it among `found`: one of them, for two that were brought are one key. A copy of a key that is gone must not pass
+    /// for one: whoever made the files removes empty ones.
     fn withdraw(
         &self,
         session: &Session,
         found: &[ObjectHandle],
         copies: &[RecoveryCopy],
     ) -> Result<(), HsmError> {
-        for root in found {
-            if self.proof.opens_under(session, *root) {
-                session.destroy_object(*root)?;
-            }
+        if let Some(root) = found.iter().find(|root| self.proof.opens_under(session, **root)) {
+            session.destroy_object(*root)?;
         }
         for copy in copies {
             copy.out.set_len(0).map_err(|error| HsmError::Setup(error.to_string()))?;
@@ -166,12 +183,7 @@ fn make_root(
         })?;
     }
     let object = settle(session, newborn, version)?;
-    let root = RootKey { version, object };
-    let proof = WrappedKek::generate(session, root, &mut Random::new(), Vec::new());
-    if proof.is_err() {
-        session.destroy_object(object)?;
-    }
-    Ok(Newborn { check_value: check_value::of(session, object), proof: proof? })
+    Newborn::of(session, RootKey { version, object })
 }
 
 /// Puts `newborn` on the token as a key that stays, and destroys it.

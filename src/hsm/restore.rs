@@ -3,13 +3,9 @@
 use cryptoki::object::{Attribute, ObjectHandle};
 
 use super::{
-    HsmError, Settings, WrappedKek, check_value,
-    generation::visit,
-    module::Session,
-    note,
-    receiving::Receiving,
-    signing::{self, Signer},
-    template,
+    HsmError, Settings, WrappedKek, birth::Newborn, check_value, generation::visit,
+    module::Session, note, receiving::Receiving, root::Root, signing::Signer,
+    signing_birth::ensure_signing_key, template,
 };
 use crate::ids::RootVersion;
 
@@ -38,31 +34,40 @@ pub struct Restored {
 /// A copy that is not the root of `keks` never becomes an object of the token. The
 /// receiving key is destroyed in the end, unless it is to be kept.
 pub fn restore(settings: &Settings, restore: &Restore<'_>) -> Result<Restored, HsmError> {
+    let version = restore.version;
+    // A session object first: what is wrong is gone with the session, whatever happens.
     visit(settings, |session| {
-        let version = restore.version;
-        if !session.find_objects(&template::find_root_of(version))?.is_empty() {
-            return Err(HsmError::Setup(format!("the token has a root key {} already", version.0)));
-        }
-        let receiving = Receiving::find(session)?.ok_or_else(|| {
-            let missing = "the token has no receiving key; `usersecret hsm receive` makes it, \
-                           and a copy is wrapped to it";
-            HsmError::Setup(missing.to_owned())
-        })?;
-        // A session object first: what is wrong is gone with the session, whatever happens.
-        let trial = take(session, &receiving, restore, &template::trial_root())?;
-        session.destroy_object(trial)?;
-
-        let made = signing::ensure(session)?;
+        let trial = take(session, &ready(session, version)?, restore, &template::trial_root())?;
+        session.destroy_object(trial)
+    })?;
+    let made = ensure_signing_key(settings)?;
+    let newborn = visit(settings, |session| {
+        let receiving = ready(session, version)?;
         // Nothing that is known of copies is known here.
         note::forget(session, version)?;
-        let root = take(session, &receiving, restore, &template::root(version))?;
-        if !restore.keep_receiving_key {
+        let object = take(session, &receiving, restore, &template::root(version))?;
+        Newborn::of(session, Root { version, object })
+    })?;
+    // Before the copy is worth nothing: at worst two that are brought at the same time are both taken back.
+    let check_value = newborn.stay(settings, &[])?.check_value;
+    visit(settings, |session| {
+        if let Some(receiving) = Receiving::find(session)?.filter(|_| !restore.keep_receiving_key) {
             receiving.destroy(session)?;
         }
-        Ok(Restored {
-            check_value: check_value::of(session, root),
-            signing_key: (Signer::find(session)?.public().id(), made),
-        })
+        let signing_key = (Signer::find(session)?.public().id(), made);
+        Ok(Restored { check_value, signing_key })
+    })
+}
+
+/// The receiving key of a token that has no root of `version` yet.
+fn ready(session: &Session, version: RootVersion) -> Result<Receiving, HsmError> {
+    if !session.find_objects(&template::find_root_of(version))?.is_empty() {
+        return Err(HsmError::Setup(format!("the token has a root key {} already", version.0)));
+    }
+    Receiving::find(session)?.ok_or_else(|| {
+        let missing = "the token has no receiving key; `usersecret hsm receive` makes it, \
+                       and a copy is wrapped to it";
+        HsmError::Setup(missing.to_owned())
     })
 }
 

@@ -1,4 +1,4 @@
-//! The key pair that signs: made on the token, found there, used there.
+//! The key pair that signs: found on the token, used there.
 
 use aws_lc_rs::digest::{SHA256, digest};
 use cryptoki::{
@@ -8,7 +8,6 @@ use cryptoki::{
 
 use super::{
     HsmError, Pin, Settings, SigningKey,
-    generation::visit,
     module::{Module, Session},
     signature, template,
 };
@@ -25,20 +24,30 @@ impl Signer {
         Self::seek(session)?.ok_or_else(missing)
     }
 
-    fn seek(session: &Session) -> Result<Option<Self>, HsmError> {
+    /// The same, if there is one.
+    pub(super) fn seek(session: &Session) -> Result<Option<Self>, HsmError> {
         let private = session.find_objects(&template::find_signing_private())?;
         let public = session.find_objects(&template::find_signing_public())?;
-        let (private, public) = match (&private[..], &public[..]) {
-            ([], []) => return Ok(None),
-            ([private], [public]) => (*private, read(session, *public)?),
-            (private, public) => return Err(not_a_pair(private.len(), public.len())),
-        };
+        match (&private[..], &public[..]) {
+            ([], []) => Ok(None),
+            ([private], [public]) => Self::of(session, *private, *public).map(Some),
+            (private, public) => Err(not_a_pair(private.len(), public.len())),
+        }
+    }
+
+    /// These two halves: the private one must be unable to leave.
+    pub(super) fn of(
+        session: &Session,
+        private: ObjectHandle,
+        public: ObjectHandle,
+    ) -> Result<Self, HsmError> {
+        let public = read(session, public)?;
         let asked = [AttributeType::Sensitive, AttributeType::Extractable];
         let answered = session.get_attributes(private, &asked)?;
         let safe = answered.contains(&Attribute::Sensitive(true))
             && answered.contains(&Attribute::Extractable(false));
         if safe {
-            Ok(Some(Self { private, public }))
+            Ok(Self { private, public })
         } else {
             Err(HsmError::Setup("the signing key is extractable or not sensitive".to_owned()))
         }
@@ -67,6 +76,11 @@ impl Signer {
         }
     }
 
+    /// Whether `private` is the other half of `public`.
+    pub(super) fn is_half(session: &Session, private: ObjectHandle, public: &SigningKey) -> bool {
+        Self { private, public: public.clone() }.prove(session).is_ok()
+    }
+
     /// Proves that the two halves are a pair, and that a flipped bit is seen.
     pub(super) fn prove(&self, session: &Session) -> Result<(), HsmError> {
         const MESSAGE: &[u8] = b"self-test";
@@ -86,35 +100,9 @@ impl Signer {
     }
 }
 
-/// Makes the signing key unless the token has it; says whether it did.
-///
-/// This blocks, and finalizes the module: it belongs before [`super::Hsm::start`].
-pub fn ensure_signing_key(settings: &Settings) -> Result<bool, HsmError> {
-    visit(settings, ensure)
-}
-
-/// As [`ensure_signing_key`], in a session that may write.
-pub(super) fn ensure(session: &Session) -> Result<bool, HsmError> {
-    if Signer::seek(session)?.is_some() {
-        return Ok(false);
-    }
-    let (public, private) = session.generate_key_pair(
-        &Mechanism::EccKeyPairGen,
-        &template::signing_public(),
-        &template::signing_private(),
-    )?;
-    // A pair that was not seen to work must not stay.
-    let proof = Signer::find(session).and_then(|signer| signer.prove(session));
-    if proof.is_err() {
-        session.destroy_object(private)?;
-        session.destroy_object(public)?;
-    }
-    proof.map(|()| true)
-}
-
 /// The public half of the token's signing key. Many tokens show it without a PIN.
 ///
-/// This blocks, and finalizes the module, as [`ensure_signing_key`] does.
+/// This blocks, and finalizes the module, as [`super::ensure_signing_key`] does.
 pub fn read_signing_key(settings: &Settings, pin: Option<&Pin>) -> Result<SigningKey, HsmError> {
     let module = Module::load(settings)?;
     let key = {
@@ -134,7 +122,8 @@ pub fn read_signing_key(settings: &Settings, pin: Option<&Pin>) -> Result<Signin
     key
 }
 
-fn read(session: &Session, public: ObjectHandle) -> Result<SigningKey, HsmError> {
+/// The public half that `public` is.
+pub(super) fn read(session: &Session, public: ObjectHandle) -> Result<SigningKey, HsmError> {
     match &session.get_attributes(public, &[AttributeType::EcPoint])?[..] {
         [Attribute::EcPoint(point)] => SigningKey::from_ec_point(point),
         _ => None,

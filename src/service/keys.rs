@@ -1,5 +1,6 @@
 //! The verbs on a domain's keys, and the key that new data is sealed under.
 
+mod asked;
 mod pace;
 mod rewrap;
 mod root;
@@ -11,14 +12,13 @@ pub use rewrap::Run;
 pub use root::RootRotation;
 pub use verify::Verified;
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
-use tokio::sync::Notify;
-
+use self::asked::Asked;
 use super::{Caller, Target};
 use crate::{
     auth::{Gate, Role, Scope, Verb},
-    clock::Clock,
+    clock::{Clock, Timestamp},
     crypto::{Kek, Keyring},
     error::{Error, Result},
     ids::{DomainId, KekVersion},
@@ -34,6 +34,8 @@ pub struct KeyLimits {
     pub max_age: Option<i64>,
     /// The wraps that a KEK may do, far below 2^32: NIST SP 800-38D §8.3, for random IVs.
     pub max_wraps: i64,
+    /// Between two rotations that administrators of the domain ask for, in microseconds.
+    pub min_interval: i64,
 }
 
 /// How often a KEK is made when others are faster.
@@ -47,8 +49,7 @@ pub struct KeyService {
     keyring: Keyring,
     clock: Clock,
     limits: KeyLimits,
-    /// Something was asked for that is done in the background.
-    asked: Arc<Notify>,
+    asked: Arc<Asked>,
 }
 
 impl KeyService {
@@ -120,20 +121,22 @@ impl KeyService {
 
     /// Makes the domain another KEK, under which everything new is sealed from then on, and asks that the rest is moved.
     ///
-    /// Its administrators wait until that of the last time is moved: keys that nobody moves to would pile up, of which the
-    /// history keeps each. Systems and commands do not: a key may be known to somebody.
+    /// Its administrators wait until that of the last time is moved, and for a while: keys that nobody moves to would pile up, of
+    /// which the history keeps each. Systems and commands do not: a key may be known to somebody.
     pub async fn rotate(&self, caller: &Caller, domain: Option<DomainId>) -> Result<DomainId> {
         let target = Target::Domain { domain, owner: None };
         self.gate
             .run(caller, Verb::RotateKey, target, async |scope| {
                 for _ in 0..TRIES {
                     // Before the look at the rewrap: who is faster with another version is seen by one or by the other.
-                    let newest = self.newest(scope).await?.map(|kek| kek.version);
+                    let newest = self.newest(scope).await?;
                     if caller.role() == Role::DomainAdmin {
                         self.refuse_while_moving(scope).await?;
+                        self.refuse_so_soon(newest.as_ref())?;
                     }
-                    if self.make(scope, newest.map_or(KekVersion(1), KekVersion::next)).await? {
-                        self.asked.notify_one();
+                    let next = newest.map_or(KekVersion(1), |kek| kek.version.next());
+                    if self.make(scope, next).await? {
+                        self.asked.ask(scope.domain());
                         return Ok(scope.domain().clone());
                     }
                 }
@@ -151,13 +154,42 @@ impl KeyService {
         }
     }
 
+    /// The first key replaced none; in a domain that was shredded there is another reason to refuse.
+    fn refuse_so_soon(&self, newest: Option<&KekInfo>) -> Result<()> {
+        let replaced = |kek: &&KekInfo| kek.version > KekVersion(1) && kek.destroyed_at.is_none();
+        let Some(kek) = newest.filter(replaced) else { return Ok(()) };
+        let again = kek.created_at.as_micros().saturating_add(self.limits.min_interval);
+        let left = again.saturating_sub(self.clock.now().as_micros());
+        match u64::try_from(left) {
+            Err(_) | Ok(0) => Ok(()),
+            Ok(left) => {
+                let again = Timestamp::from_micros(again).to_iso_milliseconds();
+                let rule = format!(
+                    "the domain's key was replaced not long ago; it may be again after {again}"
+                );
+                let refused = Error::exhausted("keys.min_rotation_interval_seconds", &rule);
+                Err(refused.after(Duration::from_micros(left)))
+            }
+        }
+    }
+
     async fn newest(&self, scope: &Scope) -> Result<Option<KekInfo>> {
         Ok(self.store.keks(scope, KekPage::NEWEST).await?.into_iter().next())
     }
 
-    /// Returns when something is asked for here that is done in the background.
+    /// Returns when there is something to do in the background, because it was asked for here or is left over.
     pub async fn woken(&self) {
-        self.asked.notified().await;
+        self.asked.woken().await;
+    }
+
+    /// Has whoever waits for something to do in the background look.
+    pub fn wake(&self) {
+        self.asked.wake();
+    }
+
+    /// The domains in which something was asked for here since the last time.
+    pub fn asked(&self) -> HashSet<DomainId> {
+        self.asked.take()
     }
 
     /// The next domains behind `passed` in which something is due: a rewrap, or another key for the age of the active one.

@@ -84,10 +84,11 @@ impl Store {
         some.all(owner).await.map_err(failed)?.into_iter().map(named).collect()
     }
 
-    /// Stores each KEK in the place of what it was, where that is there still: one that was destroyed meanwhile stays so.
+    /// Stores each KEK, now under `to`, in the place of what it was, where that is there still: one that was destroyed meanwhile stays so.
     pub async fn replace_keks(
         &self,
         owner: &DatabaseConnection,
+        to: RootVersion,
         keks: &[(DomainId, Kek, Kek)],
     ) -> Result<()> {
         use kek::Column::{Blob, DomainId as Domain, RootVersion, Version};
@@ -101,6 +102,12 @@ impl Store {
                 .filter(Version.eq(was.version.0))
                 .filter(Blob.eq(was.blob.as_slice()));
             update.exec(&transaction).await.map_err(failed)?;
+        }
+        // Behind the first change: `end_root` waits for it, or was seen. What has another behind it may be destroyed.
+        if newest_root(&transaction).await? != to {
+            return Err(Error::failed_precondition(
+                "Another root has taken its place; `usersecret hsm rotate-root` goes on with that.",
+            ));
         }
         transaction.commit().await.map_err(failed)
     }

@@ -19,6 +19,8 @@ const MOST: u64 = 100_000;
 pub(super) struct Roster {
     busy: Mutex<HashSet<DomainId>>,
     resting: Cache<DomainId, Rest>,
+    /// Where somebody has asked for something since it was begun with last: they do not wait for a rest.
+    asked: Cache<DomainId, ()>,
     /// For how long a domain is left alone after its first failure; each one that follows doubles it.
     first: Duration,
 }
@@ -33,13 +35,29 @@ impl Roster {
     pub(super) fn new(first: Duration) -> Self {
         // Who did not fail for so long begins anew.
         let resting = Cache::builder().max_capacity(MOST).time_to_live(LONGEST * 2).build();
-        Self { busy: Mutex::default(), resting, first }
+        let asked = Cache::builder().max_capacity(MOST).time_to_live(LONGEST).build();
+        Self { busy: Mutex::default(), resting, asked, first }
     }
 
     /// Whether `domain` may be seen to from `now` on; it is busy then.
     pub(super) fn begins(&self, domain: &DomainId, now: Instant) -> bool {
         let rests = self.resting.get(domain).is_some_and(|rest| now < rest.until);
-        !rests && self.busy().insert(domain.clone())
+        let may = !rests || self.is_asked(domain);
+        let begins = may && self.busy().insert(domain.clone());
+        if begins {
+            self.asked.invalidate(domain);
+        }
+        begins
+    }
+
+    /// Somebody asks for something in `domain`.
+    pub(super) fn asks(&self, domain: DomainId) {
+        self.asked.insert(domain, ());
+    }
+
+    /// Whether somebody has asked for something in `domain` since it was begun with.
+    pub(super) fn is_asked(&self, domain: &DomainId) -> bool {
+        self.asked.contains_key(domain)
     }
 
     /// `domain` was seen to, or that failed.
@@ -86,5 +104,25 @@ mod tests {
         assert!(roster.begins(&bad, now));
         roster.ends(&bad, true, now);
         assert!(roster.begins(&bad, now + Duration::from_secs(5)));
+    }
+
+    #[test]
+    fn a_domain_in_which_somebody_asks_for_something_is_tried_once_without_a_rest() {
+        let (roster, now) = (Roster::new(Duration::from_secs(5)), Instant::now());
+        let domain = DomainId::parse("bad").unwrap();
+        assert!(roster.begins(&domain, now));
+        roster.ends(&domain, true, now);
+        roster.asks(domain.clone());
+        assert!(roster.begins(&domain, now));
+        // They ask again while it is busy, and it fails.
+        roster.asks(domain.clone());
+        assert!(!roster.begins(&domain, now));
+        roster.ends(&domain, true, now);
+        assert!(roster.is_asked(&domain) && roster.begins(&domain, now));
+        roster.ends(&domain, true, now);
+        assert!(!roster.is_asked(&domain));
+        // What failed before counts.
+        assert!(!roster.begins(&domain, now + Duration::from_secs(19)));
+        assert!(roster.begins(&domain, now + Duration::from_secs(20)));
     }
 }

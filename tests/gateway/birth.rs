@@ -3,28 +3,20 @@
 pub mod kit;
 mod visitor;
 
-use std::{
-    fs,
-    path::Path,
-    process::{Command, Stdio},
-};
+use std::{fs, path::Path, process::Command};
 
 use aws_lc_rs::{
     encoding::AsDer as _,
     rsa::{KeySize, OAEP_SHA1_MGF1SHA1, OaepPrivateDecryptingKey, PrivateDecryptingKey},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use faulty_hsm::kit::{Faults, library};
 use usersecret::hsm::SigningKey;
 
 use self::{
-    kit::{PIN, Token},
+    kit::{PIN, Token, hangs},
     visitor::MESSAGE,
 };
-use crate::{
-    recovery::offline_key,
-    support::{eventually, module},
-};
+use crate::{recovery::offline_key, support::eventually};
 
 #[test]
 fn a_recovery_key_unwraps_the_root_and_a_second_birth_is_refused() {
@@ -69,13 +61,9 @@ async fn of_two_births_at_the_same_time_one_takes_itself_back() {
     let (late, early) = (token.path("late.wrapped"), token.path("early.wrapped"));
     let options = |out| ["--recovery-public-key", &public, "--recovery-out", out];
     // One that has looked, made a copy of its root, and now puts it on the token.
-    let faults = Faults::new(&dir);
+    let faults = token.faults();
     faults.set("function=C_UnwrapKey hang").unwrap();
-    let mut slow = Command::new(env!("CARGO_BIN_EXE_usersecret"));
-    slow.args(["hsm", "init", "--config", &token.path("config.toml")]).args(options(&late));
-    slow.env("USERSECRET_HSM__MODULE", library().unwrap());
-    slow.envs(faults.environment(&module())).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let slow = slow.spawn().unwrap();
+    let slow = token.begin(["hsm", "init"], &options(&late), &faults);
     let is_made = async || fs::metadata(&late).is_ok_and(|file| file.len() > 0);
     eventually("it has made its copy", is_made).await;
     // Another one is done with all of that first.
@@ -90,6 +78,28 @@ async fn of_two_births_at_the_same_time_one_takes_itself_back() {
     assert!(doctor.contains(value.trim()), "{doctor}");
     assert!(!doctor.contains("the token knows of none"), "{doctor}");
     assert!(fs::exists(&early).unwrap() && !fs::exists(&late).unwrap());
+}
+
+#[tokio::test]
+async fn of_two_signing_keys_that_are_made_at_the_same_time_one_is_left() {
+    let token = Token::new();
+    token.good(["hsm", "init"], &[]);
+    token.visit("forget");
+    // One that has looked, and is about to make a pair.
+    let faults = token.faults();
+    faults.set("function=C_GenerateKeyPair hang").unwrap();
+    let slow = token.begin(["hsm", "init"], &[], &faults);
+    hangs(&faults, "C_GenerateKeyPair", 1).await;
+    token.good(["hsm", "init"], &[]);
+    let key = token.good(["audit", "public-key"], &[]);
+    faults.set("").unwrap();
+    // It comes to use the other's.
+    let slow = slow.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&slow.stderr);
+    assert!(said.contains("a root key and a signing key already"), "{said}");
+    assert_eq!(token.good(["audit", "public-key"], &[]), key);
+    token.visit("look");
+    token.good(["hsm", "doctor"], &[]);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The token is lost: its root comes back out of a copy, on another token, and the database out of a backup.
 
 mod faults;
+mod roots;
 
 use std::{
     fs,

@@ -7,12 +7,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     super::{Failure, Quiet, failure, job, print, say, serve::start_log},
-    with_check_value, with_copies,
+    Exclusive, with_check_value, with_copies,
 };
 use crate::{app::Core, config::Config, database::Database, hsm, ids::RootVersion, upkeep};
 
 pub(super) fn rotate(config: &Config, keys: &[PathBuf], outs: &[PathBuf]) -> Result<(), Failure> {
     start_log(&config.log)?;
+    let exclusive = Exclusive::take(config)?;
     let settings = config.hsm_settings()?;
     let on_token = hsm::root_versions(&settings)?;
     let (active, left) = with(config, async |core, config| {
@@ -37,6 +38,7 @@ pub(super) fn rotate(config: &Config, keys: &[PathBuf], outs: &[PathBuf]) -> Res
     } else {
         active.next()
     };
+    exclusive.check()?;
     let made = with_copies(keys, outs, |copies| Ok(hsm::create_root(&settings, to, copies)?))?;
     match made {
         Some(root) => {
@@ -52,6 +54,7 @@ pub(super) fn rotate(config: &Config, keys: &[PathBuf], outs: &[PathBuf]) -> Res
         }
         None => print(&format!("root key {} was made before: the rotation goes on", to.0))?,
     }
+    exclusive.check()?;
     with(config, async |core, config| finish(config, core, to).await)
 }
 
@@ -82,11 +85,13 @@ pub(super) fn destroy(config: &Config, version: RootVersion, confirm: i32) -> Re
         return Err("--confirm: must repeat the version".into());
     }
     start_log(&config.log)?;
+    let exclusive = Exclusive::take(config)?;
     with(config, async |core, config| {
         let owner = Database::owner(&config.database.settings()?).await.map_err(failure)?;
         let run = upkeep::new_run().map_err(failure)?;
         core.keys.end_root(&owner, &run, version).await.map_err(failure)
     })?;
+    exclusive.check()?;
     let was = hsm::destroy_root(&config.hsm_settings()?, version)?;
     print(&match was {
         true => format!("root key {} is destroyed; copies of it are yours to destroy", version.0),

@@ -47,7 +47,7 @@ impl KeyService {
         self.gate
             .run(caller, Verb::Rewrap, target, async |scope| {
                 self.store.ask_rewrap(scope).await?;
-                self.asked.notify_one();
+                self.asked.ask(scope.domain());
                 Ok(scope.domain().clone())
             })
             .await
@@ -148,7 +148,7 @@ impl KeyService {
             }
             if until.is_some_and(|until| Instant::now() >= until) {
                 self.store.leave_rewrap(scope, holder).await?;
-                self.asked.notify_one();
+                self.asked.wake();
                 return Ok(None);
             }
         }

@@ -51,7 +51,7 @@ impl KeyService {
                     Err(error) => return Err(error),
                 }
             }
-            self.store.replace_keks(owner, &rewrapped).await?;
+            self.store.replace_keks(owner, to, &rewrapped).await?;
             rotation.rewrapped += u64::try_from(rewrapped.len()).unwrap_or(u64::MAX);
             told(rotation.rewrapped);
         }

@@ -2,8 +2,12 @@
 
 use std::{
     fs,
-    process::{Command, Output},
+    process::{Child, Command, Output, Stdio},
 };
+
+use faulty_hsm::kit::{Faults, library};
+
+use crate::support::{eventually, module};
 
 pub const PIN: &str = "1234";
 pub const LABEL: &str = "usersecret";
@@ -57,6 +61,25 @@ impl Token {
         String::from_utf8(output.stdout).unwrap()
     }
 
+    /// Begins the same over a module to which `faults` happen.
+    pub fn begin<const N: usize>(&self, verbs: [&str; N], more: &[&str], faults: &Faults) -> Child {
+        Command::new(env!("CARGO_BIN_EXE_usersecret"))
+            .args(verbs)
+            .args(["--config", &self.path("config.toml")])
+            .args(more)
+            .env("USERSECRET_HSM__MODULE", library().unwrap())
+            .envs(faults.environment(&module()))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
+    }
+
+    /// Its faults, which do not happen yet.
+    pub fn faults(&self) -> Faults {
+        Faults::new(self.0.path())
+    }
+
     /// What is said of the failure.
     pub fn bad<const N: usize>(&self, verbs: [&str; N], more: &[&str]) -> String {
         let output = self.run(verbs, more);
@@ -76,6 +99,15 @@ impl Token {
         let said = String::from_utf8_lossy(&done.stdout);
         assert!(done.status.success() && said.contains("1 passed"), "{task}: {said}");
     }
+}
+
+/// Waits until the `count`-th call of `function` hangs, as it does when it is told so. Counts are written when that is said anew.
+pub async fn hangs(faults: &Faults, function: &str, count: u64) {
+    let is_there = async || {
+        faults.set(&format!("function={function} hang")).unwrap();
+        faults.calls().is_ok_and(|calls| calls.get(function) == Some(&count))
+    };
+    eventually("it hangs", is_there).await;
 }
 
 pub const TASK: &str = "BIRTH_TASK";

@@ -69,7 +69,8 @@ async fn who_may_and_who_may_not() {
 
 #[tokio::test]
 async fn a_replica_that_knows_an_older_key_seals_under_the_new_one() {
-    let app = TestApp::start().await;
+    let keys = "[keys]\nmin_rotation_interval_seconds = 0\n";
+    let app = TestApp::with(Seams::default(), keys).await;
     let other = app.replica().await;
     let (here, there) = (app.user("ann"), other.with_token(app.user("ann").token));
     let mut ids = some_secrets(&here, 1).await;
@@ -151,6 +152,34 @@ async fn an_administrator_waits_until_the_last_rotation_is_done_and_a_system_doe
     assert_eq!(versions(&page(None, Some(5)).await), [4, 3, 2, 1]);
     assert_eq!(versions(&page(Some(2), Some(24)).await), [23, 22]);
     assert_eq!(page(Some(101), None).await.code(), "INVALID_ARGUMENT");
+}
+
+#[tokio::test]
+async fn an_administrator_waits_between_rotations_and_a_system_does_not() {
+    let now = Arc::new(AtomicI64::new(1_700_000_000_000_000));
+    let clock = Arc::clone(&now);
+    let clock = Clock::from_fn(move || Timestamp::from_micros(clock.load(Ordering::Relaxed)));
+    let keys = "[keys]\nmin_rotation_interval_seconds = 600\n";
+    let app = TestApp::with(Seams { clock, ..Seams::default() }, keys).await;
+    let id = app.user("ann").create("s0").await;
+    // The first key replaced none.
+    assert_eq!(admin(&app).rotate(None).await.code(), "OK");
+    admin(&app).moved("acme").await;
+    now.fetch_add(599_000_000, Ordering::Relaxed);
+    let refused = admin(&app).rotate(None).await;
+    assert_eq!(refused.code(), "RESOURCE_EXHAUSTED", "{}", refused.text);
+    let words = "keys.min_rotation_interval_seconds: the domain's key was replaced not long ago; \
+        it may be again after 2023-11-14T22:23:20.000Z";
+    assert_eq!(refused.message(), words);
+    // A key may be known to somebody. From then on it is waited anew.
+    assert_eq!(app.system().rotate(Some("acme")).await.code(), "OK");
+    app.system().moved("acme").await;
+    now.fetch_add(1_000_000, Ordering::Relaxed);
+    assert_eq!(admin(&app).rotate(None).await.code(), "RESOURCE_EXHAUSTED");
+    now.fetch_add(599_000_000, Ordering::Relaxed);
+    assert_eq!(admin(&app).rotate(None).await.code(), "OK");
+    admin(&app).moved("acme").await;
+    all_open(&app, "acme", &[id]).await;
 }
 
 #[tokio::test]

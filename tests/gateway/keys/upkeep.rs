@@ -10,7 +10,7 @@ use usersecret::{
     clock::{Clock, Timestamp},
 };
 
-use super::some_secrets;
+use super::{all_open, some_secrets};
 use crate::support::{TestApp, eventually};
 
 /// A clock that a test turns.
@@ -75,4 +75,30 @@ async fn domains_that_take_long_take_turns_with_the_others() {
     for domain in large {
         assert!(app.system().look(domain).await.at("/data/domain/rewrap/finishedAt").is_null());
     }
+}
+
+#[tokio::test]
+async fn a_domain_at_rest_is_tried_at_once_where_somebody_asks() {
+    // It would be tried again in five minutes.
+    let keys = "[keys]\ninterval_ms = 300000\n";
+    let app = TestApp::with(Seams::default(), keys).await;
+    let ids = some_secrets(&app.caller("acme", "ann", "USER"), 3).await;
+    // The token has no such root yet.
+    let under = |root: i32| format!("UPDATE keks SET root_version = {root} WHERE version = 1");
+    app.sql(&[under(9)]).await;
+    let failures =
+        "SELECT count(*) FROM audit_events WHERE operation = 'Domain.rewrap' AND outcome <> 'ok'";
+    let failed = async |times: i64| {
+        let is_so = async || app.database.value::<i64>(failures).await == times;
+        eventually("it has failed", is_so).await;
+    };
+    assert_eq!(app.system().rotate(Some("acme")).await.code(), "OK");
+    failed(1).await;
+    // By either way in which it can be asked for.
+    assert_eq!(app.system().rewrap(Some("acme")).await.code(), "OK");
+    failed(2).await;
+    app.sql(&[under(1)]).await;
+    assert_eq!(app.system().rotate(Some("acme")).await.code(), "OK");
+    app.system().moved("acme").await;
+    all_open(&app, "acme", &ids).await;
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 
-use crate::support::TestApp;
+use crate::{birth::kit::hangs, support::TestApp};
 
 /// A token that waits for a root, and what it is told.
 struct Waiting {
@@ -104,6 +104,29 @@ fn there_is_one_root_of_a_version_and_one_use_of_a_receiving_key() {
     receive(&born);
     let late = born.bad(["hsm", "restore"], &[&waiting.file(&copy)]);
     assert!(late.contains("the token has a root key 1 already"), "{late}");
+}
+
+#[tokio::test]
+async fn of_two_that_bring_one_root_at_the_same_time_one_takes_it_back() {
+    let waiting = Waiting::new();
+    let copy = waiting.file(&waiting.wrap(&[7; 32]));
+    // One that has tried the copy, has looked again, and is about to put the root on the token.
+    let faults = waiting.token.faults();
+    faults.set("function=C_UnwrapKey from=2 hang").unwrap();
+    let slow = waiting.token.begin(["hsm", "restore"], &[&copy], &faults);
+    let tried = async || faults.calls().is_ok_and(|calls| calls.contains_key("C_UnwrapKey"));
+    eventually("it has tried the copy", tried).await;
+    hangs(&faults, "C_UnwrapKey", 2).await;
+    let said = waiting.token.good(["hsm", "restore"], &[&copy, "--keep-receiving-key"]);
+    faults.set("").unwrap();
+    let slow = slow.wait_with_output().unwrap();
+    let slow = String::from_utf8_lossy(&slow.stderr).into_owned();
+    assert!(slow.contains("at the same time"), "{slow}");
+    // The other's is there, and its receiving key was not taken from it.
+    let doctor = waiting.token.good(["hsm", "doctor"], &[]);
+    assert_eq!(check_value(&doctor), check_value(&said));
+    assert!(doctor.contains("! receiving key"), "{doctor}");
+    waiting.token.visit("look-root");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
