@@ -120,16 +120,18 @@ fn restore(
     keep_receiving_key: bool,
 ) -> Result<(), Failure> {
     let copy = read(file)?;
-    let keks = stored_keks(config, Some(version)).map_err(|error| {
-        format!("the database that would prove the copy cannot be read: {error}")
-    })?;
+    let unproven =
+        |error| format!("the database that would prove the copy cannot be used: {error}");
+    // Before the look at the keys: what proves the copy must not be of before another command's end.
+    let exclusive = config.database.is_named().then(|| Exclusive::take(config)).transpose();
+    let _exclusive = exclusive.map_err(unproven)?;
+    let keks = stored_keks(config, Some(version)).map_err(unproven)?;
     let wanted = Restore {
         copy: &copy,
         version,
         keks: keks.as_deref().unwrap_or_default(),
         keep_receiving_key,
     };
-    let _exclusive = keks.is_some().then(|| Exclusive::take(config)).transpose()?;
     let restored = hsm::restore(&config.hsm_settings()?, &wanted)?;
     print(&match keks.as_deref() {
         None => "nothing proves the copy: the configuration names no database".to_owned(),

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File, TryLockError},
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
@@ -72,13 +72,17 @@ impl RootLock {
 impl Holder {
     async fn open(settings: &DatabaseSettings) -> Result<Self> {
         if let Some(database) = settings.sqlite_file()? {
+            let named = |path: &Path| {
+                let path = path.display().to_string();
+                move |error| Error::internal(format!("{path}: {error}"))
+            };
             // Whatever name it goes by.
-            let mut path = fs::canonicalize(database).map_err(Error::internal)?.into_os_string();
+            let mut path =
+                fs::canonicalize(&database).map_err(named(database.as_ref()))?.into_os_string();
             path.push("-roots");
             let path = PathBuf::from(path);
             let file = File::options().write(true).create(true).truncate(false).open(&path);
-            let named = |error| Error::internal(format!("{}: {error}", path.display()));
-            return Ok(Self::File(file.map_err(named)?));
+            return Ok(Self::File(file.map_err(named(&path))?));
         }
         let owner = settings.patient().open_existing(settings.owner()?, 1).await?;
         let transaction = owner.begin().await.map_err(failed)?;

@@ -60,12 +60,15 @@ impl Newborn {
         if private.len() == 1 && public.len() == 1 {
             return Ok(true);
         }
+        let mut destroyed = false;
         for half in private {
             if Signer::is_half(session, half, &self.0) {
                 session.destroy_object(half)?;
+                destroyed = true;
             }
         }
-        for half in public {
+        // A half that does not sign now may be ours all the same, and would be left without the other.
+        for half in public.into_iter().filter(|_| destroyed) {
             if read(session, half)? == self.0 {
                 session.destroy_object(half)?;
             }

@@ -156,11 +156,13 @@ impl KeyService {
 
     /// The first key replaced none; in a domain that was shredded there is another reason to refuse.
     fn refuse_so_soon(&self, newest: Option<&KekInfo>) -> Result<()> {
+        let now = self.clock.now();
         let replaced = |kek: &&KekInfo| kek.version > KekVersion(1) && kek.destroyed_at.is_none();
-        let Some(kek) = newest.filter(replaced) else { return Ok(()) };
+        // One that is yet to be made was made by a clock that was wrong.
+        let replaced = newest.filter(replaced).filter(|kek| kek.created_at <= now);
+        let Some(kek) = replaced else { return Ok(()) };
         let again = kek.created_at.as_micros().saturating_add(self.limits.min_interval);
-        let left = again.saturating_sub(self.clock.now().as_micros());
-        match u64::try_from(left) {
+        match u64::try_from(again.saturating_sub(now.as_micros())) {
             Err(_) | Ok(0) => Ok(()),
             Ok(left) => {
                 let again = Timestamp::from_micros(again).to_iso_milliseconds();

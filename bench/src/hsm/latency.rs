@@ -29,7 +29,7 @@ const LATENCIES_US: [u64; 3] = [300, 1_000, 5_000];
 const WINDOW: Duration = Duration::from_secs(1);
 
 /// Turns of a round.
-const TURNS: u32 = 3;
+const TURNS: u32 = 2;
 
 /// Reveals with so many sessions: medians of turns.
 #[derive(Serialize, Deserialize)]

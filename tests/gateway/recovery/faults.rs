@@ -153,7 +153,7 @@ async fn the_keys_of_the_database_tell_a_wrong_root() {
     let doctor = waiting.token.good(["hsm", "doctor"], &[]);
     assert!(doctor.contains("! domain keys     the database cannot be read"), "{doctor}");
     let said = waiting.token.bad(["hsm", "restore"], &[&waiting.file(&copy)]);
-    assert!(said.contains("the database that would prove the copy cannot be read"), "{said}");
+    assert!(said.contains("the database that would prove the copy cannot be used"), "{said}");
     assert!(!fs::exists(gone).unwrap());
 }
 
