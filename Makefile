@@ -37,7 +37,7 @@ rows: install-bench ## Looks at what grows with the number of secrets, up to 5 m
 	cargo build --release --locked
 	cargo run --release --locked -p bench -- rows $(ARGS)
 
-bench-hsm: install-bench ## Measures the engine beside its HSM: latencies, homes, cold keys, rewraps, faults, some twenty minutes; ARGS="--parts heal" adds options
+bench-hsm: install-bench ## Measures the engine beside its HSM: latencies, homes, cold keys, rewraps, faults, a quarter of an hour; ARGS="--parts heal" adds options
 	cargo build --release --locked
 	cargo run --release --locked -p bench -- hsm $(ARGS)
 
