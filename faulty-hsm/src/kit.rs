@@ -35,6 +35,18 @@ pub fn library() -> io::Result<PathBuf> {
         })
 }
 
+/// NSS softokn, where distributions put it.
+pub fn softokn() -> io::Result<PathBuf> {
+    let folders = fs::read_dir("/usr/lib")?.map(|entry| entry.map(|entry| entry.path()));
+    let mut folders = folders.collect::<io::Result<Vec<_>>>()?;
+    folders.extend(["/usr/lib64", "/usr/lib"].map(PathBuf::from));
+    folders
+        .iter()
+        .flat_map(|folder| ["libsoftokn3.so", "nss/libsoftokn3.so"].map(|file| folder.join(file)))
+        .find(|file| file.exists())
+        .ok_or_else(|| Error::new(ErrorKind::NotFound, "no libsoftokn3.so: libnss3 has it"))
+}
+
 /// What processes that work through the library are told, and what they tell.
 pub struct Faults {
     control: PathBuf,

@@ -245,6 +245,13 @@ impl Service {
         fs::read_dir("/proc").unwrap().filter_map(|entry| of(entry.unwrap())).collect()
     }
 
+    /// The session that a process belongs to (`man 5 proc_pid_stat`, the fourth after its name).
+    pub fn session(pid: u32) -> u32 {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+        let (_, after_name) = stat.rsplit_once(')').unwrap();
+        after_name.split_whitespace().nth(3).unwrap().parse().unwrap()
+    }
+
     /// How many threads and open files a process has.
     pub fn holds(&self, pid: u32) -> (usize, usize) {
         let count = |what| fs::read_dir(format!("/proc/{pid}/{what}")).unwrap().count();

@@ -47,17 +47,9 @@ impl Vendor {
         match self {
             Self::SoftHsm => module(),
             Self::Kryoptic => KRYOPTIC.clone(),
-            Self::Nss => softokn().expect("no libsoftokn3.so: `make install-test` installs it"),
+            Self::Nss => faulty_hsm::kit::softokn().unwrap(),
         }
     }
-}
-
-fn softokn() -> Option<PathBuf> {
-    let folders = fs::read_dir("/usr/lib").unwrap().map(|entry| entry.unwrap().path());
-    let folders = folders.chain(["/usr/lib64".into(), "/usr/lib".into()]);
-    let files = folders
-        .flat_map(|folder| ["libsoftokn3.so", "nss/libsoftokn3.so"].map(|file| folder.join(file)));
-    files.into_iter().find(|file| file.exists())
 }
 
 /// A token and its PIN, in a folder.

@@ -54,19 +54,24 @@ pub(crate) struct Token {
     /// A text that the module is initialized with.
     #[arg(long, default_value = "")]
     init_args: String,
+    /// The file that holds its PIN; without it is the bench's own token.
     #[arg(long)]
-    pin: String,
+    pin_file: Option<PathBuf>,
 }
 
 impl Token {
     /// The one of SoftHSM that is the bench's own.
     pub(crate) fn own(module: &Path) -> Self {
-        Self { module: module.to_owned(), init_args: String::new(), pin: PIN.to_owned() }
+        Self { module: module.to_owned(), init_args: String::new(), pin_file: None }
     }
 
     /// One that there is.
-    pub(crate) fn of(module: &Path, init_args: &str, pin: String) -> Self {
-        Self { module: module.to_owned(), init_args: init_args.to_owned(), pin }
+    pub(crate) fn of(module: &Path, init_args: &str, pin_file: PathBuf) -> Self {
+        Self {
+            module: module.to_owned(),
+            init_args: init_args.to_owned(),
+            pin_file: Some(pin_file),
+        }
     }
 }
 
@@ -89,7 +94,8 @@ pub(crate) async fn measure(
         .arg("floor-hsm")
         .arg("--module")
         .arg(&token.module)
-        .args(["--init-args", &token.init_args, "--pin", &token.pin])
+        .args(["--init-args", &token.init_args])
+        .args(token.pin_file.iter().flat_map(|file| ["--pin-file".as_ref(), file.as_os_str()]))
         .args(["--call", call.name(), "--seconds", &window.as_secs().to_string()])
         .envs(env.iter().cloned())
         .env("SOFTHSM2_CONF", dir.join(CONF))
@@ -159,7 +165,8 @@ fn log_in(token: &Token) -> Result<Session, Failure> {
         loaded.initialize(&token.init_args)?;
         Ok(loaded)
     };
-    let pin = AuthPin::new(token.pin.as_str().into());
+    let pin = token.pin_file.as_ref().map_or_else(|| Ok(PIN.to_owned()), fs::read_to_string)?;
+    let pin = AuthPin::new(pin.into());
     let mut pkcs11 = load()?;
     if pkcs11.get_slots_with_initialized_token()?.is_empty() {
         let free = pkcs11.get_all_slots()?.pop().ok_or("SoftHSM has no free slot")?;

@@ -1,6 +1,6 @@
 //! What is behind the latency: a module in software, with a token of the service's.
 
-use std::{ffi::OsStr, fs, path::PathBuf};
+use std::{ffi::OsStr, fs};
 
 use cryptoki::{session::UserType, types::AuthPin};
 use faulty_hsm::kit::{self, Faults};
@@ -47,37 +47,42 @@ impl Device {
         }
     }
 
+    /// A service on new data, whose keys are on such a token.
     pub(super) async fn start(self, ground: &Ground<'_>) -> Result<Delayed, Failure> {
-        let (mut service, faults, mut told) = ground.start_faulty(self.database()).await?;
-        let token = match self {
-            Self::Softhsm => Token::own(&kit::library()?),
-            Self::Nss => {
-                service.end();
-                let dir = service.path("nss");
-                fs::create_dir(&dir)?;
-                let pin = fs::read_to_string(service.path("pin"))?;
-                let init_args =
-                    format!("configdir='sql:{}' dbTokenDescription='usersecret'", dir.display());
-                make(&init_args, &pin)?;
-                let real = faults.environment(&softokn()?);
-                told.extend(real.map(|(key, value)| (key.to_owned(), value.display().to_string())));
-                told.extend(env(&[
-                    ("HSM__PROFILE", "nss".to_owned()),
-                    ("HSM__INIT_ARGS", init_args.clone()),
-                ]));
-                service.env.clone_from(&told);
-                service.order(&["hsm", "init"].map(OsStr::new))?;
-                service.restart("").await?;
-                Token::of(&kit::library()?, &init_args, pin)
-            }
-        };
-        Ok(Delayed { service, faults, told, token })
+        let (service, faults, told) = ground.start_faulty(self.database()).await?;
+        let token = Token::own(&kit::library()?);
+        let started = Delayed { service, faults, told, token };
+        match self {
+            Self::Softhsm => Ok(started),
+            Self::Nss => started.moved_to_nss().await,
+        }
+    }
+}
+
+impl Delayed {
+    /// The same on a token of NSS, before anything is sealed.
+    async fn moved_to_nss(mut self) -> Result<Self, Failure> {
+        self.service.end();
+        let (dir, pin_file) = (self.service.path("nss"), self.service.path("pin"));
+        fs::create_dir(&dir)?;
+        let init_args =
+            format!("configdir='sql:{}' dbTokenDescription='usersecret'", dir.display());
+        make(&init_args, &fs::read_to_string(&pin_file)?)?;
+        for (key, value) in self.faults.environment(&kit::softokn()?) {
+            self.told.push((key.to_owned(), value.display().to_string()));
+        }
+        let settings = [("HSM__PROFILE", "nss".to_owned()), ("HSM__INIT_ARGS", init_args.clone())];
+        self.told.extend(env(&settings));
+        self.service.env.clone_from(&self.told);
+        self.service.order(&["hsm", "init"].map(OsStr::new))?;
+        self.service.restart("").await?;
+        Ok(Self { token: Token::of(&kit::library()?, &init_args, pin_file), ..self })
     }
 }
 
 /// Makes a token without keys.
 fn make(init_args: &str, pin: &str) -> Result<(), Failure> {
-    let module = Module::load(&softokn()?)?;
+    let module = Module::load(&kit::softokn()?)?;
     module.initialize(init_args)?;
     // It has one slot for what needs no key, and then that of the database.
     let slot = module.get_all_slots()?.pop().ok_or("NSS has no slot")?;
@@ -87,16 +92,4 @@ fn make(init_args: &str, pin: &str) -> Result<(), Failure> {
     session.init_pin(&AuthPin::new(pin.into()))?;
     drop(session);
     Ok(module.finalize()?)
-}
-
-fn softokn() -> Result<PathBuf, Failure> {
-    let mut folders: Vec<PathBuf> = vec!["/usr/lib64".into(), "/usr/lib".into()];
-    for entry in fs::read_dir("/usr/lib")? {
-        folders.push(entry?.path());
-    }
-    let files = folders
-        .iter()
-        .flat_map(|folder| ["libsoftokn3.so", "nss/libsoftokn3.so"].map(|file| folder.join(file)));
-    let found = files.into_iter().find(|file| file.exists());
-    found.ok_or_else(|| "there is no libsoftokn3.so: `make install-bench` installs it".into())
 }
