@@ -21,11 +21,12 @@ pub(crate) use transaction::{is_shut, shut_error};
 
 use std::{sync::Arc, time::Duration};
 
-use sea_orm::{ConnectionTrait as _, DatabaseConnection};
+use futures_util::TryFutureExt as _;
+use sea_orm::{ConnectionTrait as _, DatabaseConnection, DbErr};
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// The database behind the service; clones share its connections.
 #[derive(Clone)]
@@ -136,6 +137,14 @@ impl Database {
         self.patience
     }
 
+    /// What `statement` gives within this patience.
+    pub(crate) async fn patiently<T>(
+        &self,
+        statement: impl Future<Output = Result<T, DbErr>>,
+    ) -> Result<T> {
+        within(self.patience, statement.map_err(failed)).await
+    }
+
     /// Where background work runs that a drain must wait for.
     pub const fn tasks(&self) -> &TaskTracker {
         &self.tasks
@@ -162,4 +171,14 @@ impl Database {
             Engine::Postgres(pool) => pool,
         }
     }
+}
+
+/// What `statement` gives. A server that says nothing is given up, and whether it did anything is not known then.
+pub(crate) async fn within<T>(
+    patience: Duration,
+    statement: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    tokio::time::timeout(patience, statement)
+        .await
+        .unwrap_or_else(|_| Err(Error::unavailable("the database did not answer in time")))
 }

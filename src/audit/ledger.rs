@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use ::entity::{audit_block, audit_event, audit_writer};
+use futures_util::{FutureExt as _, TryFutureExt as _};
 use sea_orm::{
     ActiveModelTrait as _, ActiveValue::Set, ColumnTrait as _, ConnectionTrait, EntityTrait as _,
     IntoActiveModel as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, Statement, sqlx,
@@ -10,11 +11,11 @@ use sea_orm::{
 
 use super::{Block, Entry, EventArrays, Link, Stamped};
 use crate::{
-    database::{Database, Engine, failed, failed_raw, is_unique_violation},
+    database::{Database, Engine, failed, failed_raw, is_unique_violation, within},
     error::{Error, Result},
 };
 
-/// The trail's tables.
+/// The trail's tables. A statement that hangs is given up: who seals must get to all else that there is to do.
 #[derive(Clone)]
 pub(super) struct Ledger(pub(super) Database);
 
@@ -27,11 +28,8 @@ impl Ledger {
             seen_at: Set(now),
             ended_at: Set(None),
         };
-        audit_writer::Entity::insert(row)
-            .exec_without_returning(self.0.writer())
-            .await
-            .map(|_| ())
-            .map_err(failed)
+        let insert = audit_writer::Entity::insert(row);
+        self.0.patiently(insert.exec_without_returning(self.0.writer())).await.map(|_| ())
     }
 
     /// `writer` lives, or takes its leave when `now` is 0. Whoever took it for dead was wrong.
@@ -42,7 +40,7 @@ impl Ledger {
             ended_at: Set(None),
             ..Default::default()
         };
-        row.update(self.0.writer()).await.map(|_| ()).map_err(failed)
+        self.0.patiently(row.update(self.0.writer())).await.map(|_| ())
     }
 
     /// What `writer` left is sealed.
@@ -52,18 +50,17 @@ impl Ledger {
             ended_at: Set(Some(now)),
             ..Default::default()
         };
-        row.update(self.0.writer()).await.map(|_| ()).map_err(failed)
+        self.0.patiently(row.update(self.0.writer())).await.map(|_| ())
     }
 
     /// Writers whose last events somebody must seal: not seen since `deadline`, and not ended.
     #[expect(clippy::disallowed_methods, reason = "a table of replicas, without a domain")]
     pub(super) async fn dead(&self, deadline: i64) -> Result<Vec<audit_writer::Model>> {
-        audit_writer::Entity::find()
+        let dead = audit_writer::Entity::find()
             .filter(audit_writer::Column::EndedAt.is_null())
             .filter(audit_writer::Column::SeenAt.lt(deadline))
-            .all(self.0.reader())
-            .await
-            .map_err(failed)
+            .all(self.0.reader());
+        self.0.patiently(dead).await
     }
 
     /// Writes events that belong to no other row.
@@ -71,11 +68,8 @@ impl Ledger {
         match self.0.engine() {
             Engine::Sqlite { write, .. } => {
                 let rows = events.iter().map(|event| event.0.clone().into_active_model());
-                audit_event::Entity::insert_many(rows)
-                    .exec_without_returning(write)
-                    .await
-                    .map(|_| ())
-                    .map_err(failed)
+                let insert = audit_event::Entity::insert_many(rows);
+                self.0.patiently(insert.exec_without_returning(write)).await.map(|_| ())
             }
             Engine::Postgres(pool) => {
                 let domains: Vec<&str> =
@@ -85,12 +79,8 @@ impl Ledger {
                     "SELECT usersecret_record($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
                 )
                 .bind(domains);
-                arrays
-                    .bind(call)
-                    .execute(pool.get_postgres_connection_pool())
-                    .await
-                    .map(|_| ())
-                    .map_err(failed_raw)
+                let call = arrays.bind(call).execute(pool.get_postgres_connection_pool());
+                within(self.0.patience(), call.map_err(failed_raw)).await.map(|_| ())
             }
         }
     }
@@ -98,16 +88,17 @@ impl Ledger {
     /// Appends a signed block. A second time is as good as the first.
     pub(super) async fn append(&self, block: audit_block::Model) -> Result<()> {
         let insert = audit_block::Entity::insert(block.into_active_model());
-        match insert.exec_without_returning(self.0.writer()).await {
+        let stored = insert.exec_without_returning(self.0.writer()).map(|outcome| match outcome {
             Err(error) if is_unique_violation(&error) => Ok(()),
-            outcome => outcome.map(|_| ()).map_err(failed),
-        }
+            outcome => outcome.map(|_| ()),
+        });
+        self.0.patiently(stored).await
     }
 
     /// The newest blocks that others than `writer` sealed since `since`.
     #[expect(clippy::disallowed_methods, reason = "blocks have no domain")]
     pub(super) async fn heads(&self, writer: &str, since: i64) -> Result<Vec<Link>> {
-        let rows: Vec<(String, i64, Vec<u8>)> = audit_block::Entity::find()
+        let rows = audit_block::Entity::find()
             .select_only()
             .columns([
                 audit_block::Column::Writer,
@@ -118,16 +109,14 @@ impl Ledger {
             .filter(audit_block::Column::Writer.ne(writer))
             .order_by_asc(audit_block::Column::Number)
             .into_tuple()
-            .all(self.0.reader())
-            .await
-            .map_err(failed)?;
-        links(rows)
+            .all(self.0.reader());
+        links(self.0.patiently(rows).await?)
     }
 
     /// The newest block of `writer`.
     #[expect(clippy::disallowed_methods, reason = "blocks have no domain")]
     pub(super) async fn head(&self, writer: &str) -> Result<Option<Link>> {
-        let row: Option<(String, i64, Vec<u8>)> = audit_block::Entity::find()
+        let row = audit_block::Entity::find()
             .select_only()
             .columns([
                 audit_block::Column::Writer,
@@ -137,10 +126,8 @@ impl Ledger {
             .filter(audit_block::Column::Writer.eq(writer))
             .order_by_desc(audit_block::Column::Number)
             .into_tuple()
-            .one(self.0.reader())
-            .await
-            .map_err(failed)?;
-        Ok(links(row)?.pop())
+            .one(self.0.reader());
+        Ok(links(self.0.patiently(row).await?)?.pop())
     }
 
     /// The events that `writer` wrote since `since` and that no block holds.
@@ -173,7 +160,7 @@ impl Ledger {
         let backend = connection.get_database_backend();
         let values = [writer.into(), since.into()];
         let question = Statement::from_sql_and_values(backend, text, values);
-        let rows = connection.query_all_raw(question).await.map_err(failed)?;
+        let rows = self.0.patiently(connection.query_all_raw(question)).await?;
         rows.iter()
             .map(|row| {
                 let id: Vec<u8> = row.try_get("", "event_id").map_err(failed)?;
@@ -188,9 +175,8 @@ impl Ledger {
     async fn sealed_since(&self, since: i64) -> Result<HashSet<[u8; 16]>> {
         let blocks = audit_block::Entity::find()
             .filter(audit_block::Column::SealedAt.gte(since))
-            .all(self.0.reader())
-            .await
-            .map_err(failed)?;
+            .all(self.0.reader());
+        let blocks = self.0.patiently(blocks).await?;
         let blocks = blocks.iter().filter_map(Block::from_row);
         Ok(blocks.flat_map(|block| block.entries).map(|entry| entry.id).collect())
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ::entity::audit_block;
+use ::entity::{audit_block, audit_writer};
 use aws_lc_rs::digest::{SHA256, digest};
 use tokio::{
     sync::watch,
@@ -215,28 +215,31 @@ impl Sealer {
     async fn look_after_the_dead(&mut self) -> Result<()> {
         let silence = micros(self.settings.silence);
         let deadline = self.trail.now().saturating_sub(silence);
+        let mut outcome = Ok(());
         for dead in self.ledger.dead(deadline).await? {
             let known = self.inherited.iter().any(|(writer, _)| *writer == dead.writer);
             if dead.writer == self.trail.writer() || known {
                 continue;
             }
-            let mut before = 0;
-            // One that took its leave has sealed everything; its head is linked all the same.
-            if dead.seen_at > 0 {
-                let since = dead.seen_at.saturating_sub(WINDOW);
-                let left = self.ledger.leftovers(&dead.writer, since).await?;
-                tracing::warn!(
-                    writer = dead.writer,
-                    events = left.len(),
-                    "sealing what a writer left"
-                );
-                before = self.trail.adopt(left);
-            }
-            self.inherited.push((dead.writer, before));
+            // One whose rows are damaged holds up no other's, and nothing of this writer.
+            outcome = outcome.and(self.inherit(dead).await);
         }
         if let Some(since) = self.trail.take_doubt(deadline) {
-            self.settle(since).await?;
+            outcome = outcome.and(self.settle(since).await);
         }
+        outcome
+    }
+
+    async fn inherit(&mut self, dead: audit_writer::Model) -> Result<()> {
+        let mut before = 0;
+        // One that took its leave has sealed everything; its head is linked all the same.
+        if dead.seen_at > 0 {
+            let since = dead.seen_at.saturating_sub(WINDOW);
+            let left = self.ledger.leftovers(&dead.writer, since).await?;
+            tracing::warn!(writer = dead.writer, events = left.len(), "sealing what a writer left");
+            before = self.trail.adopt(left);
+        }
+        self.inherited.push((dead.writer, before));
         Ok(())
     }
 

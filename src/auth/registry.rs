@@ -14,7 +14,7 @@ use sea_orm::{
 use crate::{
     clock::Clock,
     database::{Database, Engine, failed},
-    error::{Error, Result},
+    error::Result,
     ids::DomainId,
 };
 
@@ -50,7 +50,7 @@ impl Registry {
             Engine::Sqlite { read, .. } => {
                 #[expect(clippy::disallowed_methods, reason = "asks which domain it is")]
                 let row = issuer::Entity::find().filter(issuer::Column::Iss.eq(iss)).one(read);
-                self.patiently(row).await?.map(|row| row.domain_id)
+                self.database.patiently(row).await?.map(|row| row.domain_id)
             }
         };
         Ok(home.as_deref().and_then(DomainId::parse))
@@ -89,8 +89,8 @@ impl Registry {
                         .into_tuple(),
                 );
                 Ok(Decisions {
-                    issuers: self.patiently(issuers.all(read)).await?,
-                    revoked: self.patiently(revoked.all(read)).await?,
+                    issuers: self.database.patiently(issuers.all(read)).await?,
+                    revoked: self.database.patiently(revoked.all(read)).await?,
                 })
             }
         }
@@ -114,7 +114,7 @@ impl Registry {
                     .filter(Expr::col(domain_change::Column::ChangedAt).gte(since))
                     .into_tuple()
                     .all(read);
-                self.patiently(names).await?
+                self.database.patiently(names).await?
             }
         };
         Ok(names.iter().filter_map(|name| DomainId::parse(name)).collect())
@@ -128,15 +128,7 @@ impl Registry {
         let reader = self.database.reader();
         let backend = reader.get_database_backend();
         let statement = Statement::from_sql_and_values(backend, query, values);
-        self.patiently(reader.query_all_raw(statement)).await
-    }
-
-    /// A server that says nothing is given up.
-    async fn patiently<T>(&self, rows: impl Future<Output = Result<T, DbErr>>) -> Result<T> {
-        tokio::time::timeout(self.database.patience(), rows)
-            .await
-            .map_err(|_| Error::unavailable("the database did not answer in time"))?
-            .map_err(failed)
+        self.database.patiently(reader.query_all_raw(statement)).await
     }
 }
 

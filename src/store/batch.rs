@@ -9,6 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures_util::TryFutureExt as _;
 use sea_orm::sqlx::{
     Connection as _, PgConnection, Postgres,
     pool::PoolConnection,
@@ -18,7 +19,7 @@ use sea_orm::sqlx::{
 use tokio::sync::{Mutex, mpsc, oneshot};
 
 use crate::{
-    database::{Database, Engine, failed_raw, is_rolled_back},
+    database::{Database, Engine, failed_raw, is_rolled_back, within},
     error::{Code, Error, Result},
 };
 
@@ -81,11 +82,8 @@ impl<W: Work> Batch<W> {
         self.queue
             .try_send(Asked { job, reply })
             .map_err(|_| Error::unavailable("too many statements wait for the database"))?;
-        match tokio::time::timeout(self.patience, answer).await {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(_)) => Err(Error::unavailable("the database's lane has stopped")),
-            Err(_) => Err(Error::unavailable("the database did not answer in time")),
-        }
+        let stopped = |_| Err(Error::unavailable("the database's lane has stopped"));
+        within(self.patience, answer.unwrap_or_else(stopped)).await
     }
 }
 
@@ -198,9 +196,7 @@ impl Lane {
     ) -> Result<Vec<PgRow>> {
         let patience = self.database.patience();
         let rows = async { query.fetch_all(self.postgres().await?).await.map_err(failed_raw) };
-        tokio::time::timeout(patience, rows)
-            .await
-            .unwrap_or_else(|_| Err(Error::unavailable("the database did not answer in time")))
+        within(patience, rows).await
     }
 
     /// Closes the connection: what went wrong on it must not reach the next batch.

@@ -137,6 +137,19 @@ async fn a_crash_of_the_server_loses_nothing_that_was_acknowledged() {
 struct Frozen(Vec<String>);
 
 impl Frozen {
+    /// Of `app`'s, those whose last statement was `like` that.
+    async fn of(app: &TestApp, like: &str) -> Self {
+        let which = format!(
+            "SELECT pid::text FROM pg_stat_activity WHERE datname = current_database()
+            AND query LIKE '{like}' AND pid <> pg_backend_pid()"
+        );
+        let admin = app.database.connect().await;
+        let frozen = Self(texts(&admin, &which).await);
+        admin.close().await.unwrap();
+        frozen.signal("-STOP");
+        frozen
+    }
+
     fn signal(&self, signal: &str) {
         for pid in &self.0 {
             let _ = std::process::Command::new("kill").args([signal, pid]).status().unwrap();
@@ -150,13 +163,17 @@ impl Drop for Frozen {
     }
 }
 
-/// Freezes the process that does what function `name` does, and asks for that.
-async fn freeze(name: &str) -> TestApp {
+async fn start() -> TestApp {
     let mut database = TestDatabase::on_cluster("frozen").await;
     database.toml.push_str("statement_timeout_ms = 300\nacquire_timeout_ms = 300\n");
-    // What the process does when it wakes up must still be looked for.
+    // What a process does when it wakes up must still be looked for.
     let rhythm = QUICK.replace("silence_ms = 300", "silence_ms = 3000");
-    let app = TestApp::on(tempfile::tempdir().unwrap(), database, Seams::default(), &rhythm).await;
+    TestApp::on(tempfile::tempdir().unwrap(), database, Seams::default(), &rhythm).await
+}
+
+/// Freezes the process that does what function `name` does, and asks for that.
+async fn freeze(name: &str) -> TestApp {
+    let app = start().await;
     let ann = app.user("ann");
     let id = ann.create("first").await;
     let ask = async || match name {
@@ -165,15 +182,8 @@ async fn freeze(name: &str) -> TestApp {
         _ => ann.get(&id).await,
     };
     assert_eq!(ask().await.code(), "OK");
-    let lane = format!(
-        "SELECT pid::text FROM pg_stat_activity WHERE datname = current_database()
-        AND query LIKE 'SELECT %FROM usersecret_{name}($1%' AND pid <> pg_backend_pid()"
-    );
-    let admin = app.database.connect().await;
-    let frozen = Frozen(texts(&admin, &lane).await);
-    admin.close().await.unwrap();
+    let frozen = Frozen::of(&app, &format!("SELECT %FROM usersecret_{name}($1%")).await;
     assert_eq!(frozen.0.len(), 1, "the lane");
-    frozen.signal("-STOP");
     let begun = Instant::now();
     assert_eq!(ask().await.code(), "UNAVAILABLE");
     assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
@@ -182,11 +192,37 @@ async fn freeze(name: &str) -> TestApp {
     app
 }
 
+/// Freezes the processes that seal.
+async fn freeze_the_sealer() -> TestApp {
+    let app = start().await;
+    app.user("ann").create("first").await;
+    let frozen = loop {
+        // Its statements are soon over.
+        let frozen = Frozen::of(&app, "%audit\\_%").await;
+        if !frozen.0.is_empty() {
+            break frozen;
+        }
+    };
+    app.user("ann").create("second").await;
+    eventually("it seals without them", async || {
+        let report = verify(&app.config, &Heads::new()).await;
+        (report.findings, report.left) == (vec![], 0)
+    })
+    .await;
+    drop(frozen);
+    app
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_process_that_says_nothing_is_given_up() {
     let _stop = Stop("frozen");
     // One after the other: a database is not made while a process is stopped.
-    let apps = [freeze("create").await, freeze("reveal").await, freeze("find").await];
+    let apps = [
+        freeze("create").await,
+        freeze("reveal").await,
+        freeze("find").await,
+        freeze_the_sealer().await,
+    ];
     tokio::time::sleep(Duration::from_millis(3500)).await;
     for app in apps {
         let report = verify(&app.config, &Heads::new()).await;

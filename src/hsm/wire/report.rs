@@ -1,7 +1,7 @@
 //! What a worker answers.
 
 use prost::Message;
-use zeroize::Zeroize as _;
+use zeroize::{Zeroize as _, Zeroizing};
 
 use super::{
     super::{
@@ -25,8 +25,9 @@ pub(in crate::hsm) struct Report {
     /// The wrapped DEK, the signature, or the public key.
     #[prost(bytes = "vec", tag = "4")]
     bytes: Vec<u8>,
-    #[prost(bytes = "vec", tag = "5")]
-    dek: Vec<u8>,
+    /// A DEK as four words of little endian: bytes are decoded by way of memory that nobody wipes.
+    #[prost(fixed64, repeated, tag = "5")]
+    dek: Vec<u64>,
     /// Of an error.
     #[prost(string, tag = "6")]
     text: String,
@@ -105,12 +106,12 @@ impl Report {
             }
             Answer::Wrapped(dek, wrapped) => {
                 self.set_kind(Kind::Wrapped);
-                self.dek = dek.expose().to_vec();
+                self.dek = words(&dek);
                 self.bytes = wrapped.as_bytes().to_vec();
             }
             Answer::Dek(dek) => {
                 self.set_kind(Kind::Dek);
-                self.dek = dek.expose().to_vec();
+                self.dek = words(&dek);
             }
             Answer::Rewrapped(blocks) => {
                 self.set_kind(Kind::Rewrapped);
@@ -152,16 +153,15 @@ impl Report {
 
     pub(in crate::hsm) fn read(mut self) -> Outcome {
         let foreign = || HsmError::misbehaved("a worker's report is not understood");
-        let dek = |bytes: &[u8]| bytes.try_into().map(Dek::new).map_err(|_| foreign());
         let text = std::mem::take(&mut self.text);
         Ok(match self.kind() {
             Kind::Sound => Answer::Sound,
             Kind::Kek => Answer::Kek(self.kek.take().and_then(Kek::read).ok_or_else(foreign)?),
             Kind::Wrapped => Answer::Wrapped(
-                dek(&self.dek)?,
+                dek(&self.dek).ok_or_else(foreign)?,
                 SealedBlock::parse(&self.bytes).ok_or_else(foreign)?,
             ),
-            Kind::Dek => Answer::Dek(dek(&self.dek)?),
+            Kind::Dek => Answer::Dek(dek(&self.dek).ok_or_else(foreign)?),
             Kind::Rewrapped => {
                 let block = |bytes: &Vec<u8>| match bytes.as_slice() {
                     [] => Ok(None),
@@ -184,4 +184,17 @@ impl Report {
             }
         })
     }
+}
+
+fn words(dek: &Dek) -> Vec<u64> {
+    dek.expose().as_chunks().0.iter().map(|word| u64::from_le_bytes(*word)).collect()
+}
+
+fn dek(words: &[u64]) -> Option<Dek> {
+    let words: &[u64; 4] = words.try_into().ok()?;
+    let mut bytes = Zeroizing::new([0; 32]);
+    for (chunk, word) in bytes.as_chunks_mut().0.iter_mut().zip(words) {
+        *chunk = word.to_le_bytes();
+    }
+    Some(Dek::new(*bytes))
 }

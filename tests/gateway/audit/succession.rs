@@ -138,6 +138,27 @@ async fn a_writer_ends_only_when_all_that_it_left_is_sealed() {
 }
 
 #[tokio::test]
+async fn a_dead_writer_whose_rows_are_damaged_holds_up_no_other() {
+    let damaged = TestApp::with(Seams::default(), SILENT).await;
+    damaged.user("ann").create("aws").await;
+    let sound = beside(&damaged, SILENT).await;
+    sound.user("ann").create("gcp").await;
+    let [first, second] = &writers(&damaged.database).await[..] else { panic!("not two writers") };
+    let short = if on_postgres() { "'\\x00'" } else { "x'00'" };
+    damaged
+        .sql(&[format!(
+            "UPDATE audit_events SET digest = {short} WHERE writer = '{}'",
+            first.writer
+        )])
+        .await;
+    let heir = beside(&damaged, QUICK).await;
+    succeeded(&damaged.database, &second.writer).await;
+    let again = writers(&damaged.database).await;
+    assert!(again.iter().any(|w| w.writer == first.writer && w.ended_at.is_none()));
+    heir.drain().await;
+}
+
+#[tokio::test]
 async fn who_takes_leave_seals_all_however_much_waits() {
     let app = TestApp::with(Seams::default(), QUICK).await;
     let id = app.user("ann").create("aws").await;
