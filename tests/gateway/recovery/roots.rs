@@ -1,6 +1,7 @@
 //! Roots are changed by one command at a time.
 
 use faulty_hsm::kit::Faults;
+use sea_orm::TransactionTrait as _;
 
 use super::*;
 
@@ -10,6 +11,17 @@ fn rotation_that_hangs(site: &Site) -> (Faults, Child) {
     faults.set("function=C_Login hang").unwrap();
     let rotation = site.token.begin(["hsm", "rotate-root"], &[], &faults);
     (faults, rotation)
+}
+
+/// Ends the connections that have a database's roots to themselves; how many.
+async fn end_the_lock(site: &Site) -> u64 {
+    let connection = site.database.connect().await;
+    let end =
+        "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted
+        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    let ended = connection.execute_unprepared(end).await.unwrap().rows_affected();
+    connection.close().await.unwrap();
+    ended
 }
 
 async fn site(dir: &Path) -> Site {
@@ -50,16 +62,55 @@ async fn who_has_lost_the_connection_goes_no_further() {
     let dir = tempfile::tempdir().unwrap();
     let site = site(dir.path()).await;
     let (faults, first) = rotation_that_hangs(&site);
-    let connection = site.database.connect().await;
-    let end =
-        "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted
-        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
-    let ended = async || connection.execute_unprepared(end).await.unwrap().rows_affected() == 1;
-    eventually("its connection is ended", ended).await;
+    eventually("its connection is ended", async || end_the_lock(&site).await == 1).await;
     faults.set("").unwrap();
     let said = first.wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&said.stderr).into_owned();
     assert!(said.contains("the lock on the roots was lost"), "{said}");
     let said = site.token.good(["hsm", "rotate-root"], &[]);
     assert!(said.contains("root key 2 is made"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_has_lost_the_lock_in_the_middle_of_its_work_harms_no_key() {
+    if !on_postgres() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let site = site(dir.path()).await;
+    let (running, url) = site.serve();
+    let ann = site.caller(&url, "acme", "USER");
+    let id = ann.create("kept").await;
+    drop(running);
+
+    let held = site.database.connect().await;
+    let key = held.begin().await.unwrap();
+    key.execute_unprepared("SELECT FROM keks FOR UPDATE").await.unwrap();
+    let faults = site.token.faults();
+    let rotate = || site.token.begin(["hsm", "rotate-root"], &[], &faults);
+    let waiting = async |many: i64| {
+        let who = "SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+            WHERE NOT l.granted AND a.datname = current_database()";
+        eventually("a key is waited for", async || site.database.value::<i64>(who).await == many)
+            .await;
+    };
+    let first = rotate();
+    waiting(1).await;
+    assert_eq!(end_the_lock(&site).await, 1);
+    let second = rotate();
+    waiting(2).await;
+    key.rollback().await.unwrap();
+    // What the first is about to store is waited for by the second, which goes on with the same root.
+    for (rotation, made) in [(first, "root key 2 is made"), (second, "root key 2 was made before")]
+    {
+        let done = rotation.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&done.stdout).into_owned();
+        assert!(done.status.success() && said.contains(made), "{said}");
+    }
+    let under = "SELECT root_version::bigint FROM keks";
+    assert_eq!(site.database.value::<i64>(under).await, 2);
+
+    let (_running, url) = site.serve();
+    let system = site.caller(&url, "acme", "SYSTEM");
+    assert_eq!(system.reveal("acme", &id, None).await.code(), "OK");
 }
