@@ -50,7 +50,7 @@ use std::{
 use crossbeam_channel::Sender;
 use futures_util::future::join_all;
 
-pub use birth::{Birth, Root, create_keys, create_root, destroy_root, root_versions};
+pub use birth::{Birth, Root, create_keys, create_root, destroy_root, has_root, root_versions};
 pub use child::serve;
 pub use doctor::{Check, Finding, examine};
 pub use error::HsmError;
@@ -82,10 +82,13 @@ use crate::ids::RootVersion;
 /// Dropping the last one has the workers finish what they have, and waits for their end: for as long as the deadline of a job, at most.
 #[derive(Clone)]
 pub struct Hsm {
-    offices: Arc<[Office]>,
+    offices: Arc<Offices>,
     deadline: Duration,
     rewraps: Arc<rewrap::Pace>,
 }
+
+/// Its processes, each with its own.
+struct Offices(Vec<Office>);
 
 /// A desk, and the thread that keeps its home.
 struct Office {
@@ -111,7 +114,11 @@ impl Hsm {
         let offices = (0..count)
             .map(|_| Office::open(settings, Arc::clone(&refused)))
             .collect::<Result<Vec<_>, _>>()?;
-        Ok(Self { offices: offices.into(), deadline: settings.deadline, rewraps: Arc::default() })
+        Ok(Self {
+            offices: Arc::new(Offices(offices)),
+            deadline: settings.deadline,
+            rewraps: Arc::default(),
+        })
     }
 
     /// Makes a KEK and returns it wrapped under the root of that version and bound to `aad`.
@@ -141,10 +148,12 @@ impl Hsm {
 
     /// Drops the handles of the KEKs whose binding begins with `domain`, wherever they are: where it fails, elsewhere all the same.
     pub async fn forget(&self, domain: Vec<u8>) -> Result<(), HsmError> {
-        let asked = self.offices.iter().map(|office| {
-            self.ask(&office.desk, Lane::OWN, Request::Forget { domain: domain.clone() })
-        });
-        join_all(asked).await.into_iter().try_for_each(|answer| answer.map(|_| ()))
+        self.everywhere(Lane::OWN, &Request::Forget { domain }).await
+    }
+
+    /// Unwraps `kek`, wherever keys are. When another one does not open then, it is known that the token is not to blame.
+    pub async fn prove(&self, kek: WrappedKek) -> Result<(), HsmError> {
+        self.everywhere(Lane::UPKEEP, &Request::Prove { kek }).await
     }
 
     /// Makes a DEK and wraps it under `kek`, bound to `aad`.
@@ -185,13 +194,19 @@ impl Hsm {
 
     /// The public half of the key that signs. It is known once the token was there.
     pub fn signing_key(&self) -> Result<SigningKey, HsmError> {
-        let key = self.offices.iter().find_map(|office| office.desk.signing_key());
+        let key = self.offices.0.iter().find_map(|office| office.desk.signing_key());
         key.ok_or_else(|| HsmError::Away("it has not been there yet".to_owned()))
     }
 
     /// Proves that the token answers, by a wrap and an unwrap of a key that is nobody's.
     pub async fn probe(&self) -> Result<(), HsmError> {
         self.call(Lane::OWN, Request::Probe).await.map(|_| ())
+    }
+
+    async fn everywhere(&self, lane: Lane, request: &Request) -> Result<(), HsmError> {
+        let asked =
+            self.offices.0.iter().map(|office| self.ask(&office.desk, lane, request.clone()));
+        join_all(asked).await.into_iter().try_for_each(|answer| answer.map(|_| ()))
     }
 
     async fn call(&self, lane: Lane, request: Request) -> Outcome {
@@ -210,8 +225,8 @@ impl Hsm {
 
     /// The desk whose home has the lane's handles, unless it has none or much waits there, and little elsewhere.
     fn desk(&self, lane: Lane) -> Option<&Desk> {
-        let count = u64::try_from(self.offices.len()).ok()?;
-        let own = self.offices.get(usize::try_from(lane.0.checked_rem(count)?).ok()?)?;
+        let count = u64::try_from(self.offices.0.len()).ok()?;
+        let own = self.offices.0.get(usize::try_from(lane.0.checked_rem(count)?).ok()?)?;
         if count == 1 {
             return Some(&own.desk);
         }
@@ -219,7 +234,7 @@ impl Hsm {
         if load.is_some_and(|load| load <= own.sessions * 4) {
             return Some(&own.desk);
         }
-        let open = self.offices.iter().filter_map(|office| Some((office.desk.load()?, office)));
+        let open = self.offices.0.iter().filter_map(|office| Some((office.desk.load()?, office)));
         let least = open.min_by_key(|(load, _)| *load);
         let better = least.filter(|(least, _)| load.is_none_or(|load| least * 2 < load));
         Some(better.map_or(&own.desk, |(_, office)| &office.desk))
@@ -245,6 +260,15 @@ impl Office {
         match begun.recv() {
             Ok(Err(error)) if error.is_final() => Err(error),
             _ => Ok(office),
+        }
+    }
+}
+
+impl Drop for Offices {
+    fn drop(&mut self) {
+        // All at once: each may take a while.
+        for office in &self.0 {
+            let _ = office.tell.send(Event::Stop);
         }
     }
 }

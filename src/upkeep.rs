@@ -23,8 +23,9 @@ use crate::{
     service::{AT_ONCE, Caller, KeyService, Pace, PassedDue},
 };
 
-/// For how long a domain that was heard to be shredded is not looked at again: others repeat what they say.
-const HEARD_FOR: Duration = Duration::from_secs(60);
+/// For how long a domain is not looked at again whose keys were heard to be destroyed: it is said for a while, and what was
+/// under way may have brought a handle back.
+const HEARD_FOR: Duration = Duration::from_secs(5);
 const MOST_HEARD: u64 = 100_000;
 
 /// After so many intervals a domain that takes long leaves its place to others: half a minute, usually.

@@ -1,6 +1,10 @@
 //! `usersecret domain`: the keys of domains, beside a running server or without one.
 
-use std::{fs, io, path::Path, time::Duration};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use clap::Subcommand;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -49,7 +53,7 @@ pub(super) enum DomainCommand {
         confirm: String,
         /// Where the statement is written; its signature goes beside it, with `.sig` behind the name.
         #[arg(long)]
-        out: Option<std::path::PathBuf>,
+        out: Option<PathBuf>,
     },
     /// Prints the statement about a domain that was shredded.
     Statement {
@@ -57,7 +61,7 @@ pub(super) enum DomainCommand {
         named: Named,
         /// Where it is written, as by `shred`.
         #[arg(long)]
-        out: Option<std::path::PathBuf>,
+        out: Option<PathBuf>,
     },
 }
 
@@ -83,10 +87,23 @@ pub(super) fn run(command: DomainCommand) -> Result<(), Failure> {
             print(&format!("version {newest} of the key of {} is active", caller.domain()))
         }),
         DomainCommand::Rewrap { named, per_second } => rewrap(&named, per_second),
-        DomainCommand::Verify(named) => with(&named, verify),
+        DomainCommand::Verify(named) => {
+            let config = job::prepare(&named.source)?;
+            run_in(&config, &named, async |core, caller| {
+                vouch(&config, core).await?;
+                verify(core, caller).await
+            })
+        }
         DomainCommand::Shred { named, confirm, out } => {
             if confirm != named.domain {
                 return Err("--confirm: must repeat the domain".into());
+            }
+            // Afterwards it would be too late to find that they cannot be written.
+            let files = out.as_ref().map(|out| [out.clone(), signature_of(out)]);
+            for file in files.iter().flatten() {
+                let opened = fs::OpenOptions::new().create(true).append(true).open(file);
+                opened
+                    .map_err(|error| format!("{}: {error}; nothing is shredded", file.display()))?;
             }
             with(&named, async |core, caller| {
                 let shredding = core.keys.shred(&caller, None, || Ok(())).await.map_err(failure)?;
@@ -165,6 +182,7 @@ fn rewrap(named: &Named, per_second: Option<u32>) -> Result<(), Failure> {
     let pace = per_second.unwrap_or(config.keys.rewrap_per_second);
     let pace = Some(pace).filter(|pace| *pace > 0).map(Pace::new);
     run_in(&config, named, async |core, caller| {
+        vouch(&config, core).await?;
         let holder = upkeep::new_run().map_err(failure)?;
         core.keys.ask_rewrap(&caller, None).await.map_err(failure)?;
         let bar = bar()?;
@@ -211,15 +229,26 @@ async fn verify(core: &Core, caller: Caller) -> Result<(), Failure> {
     if verified.broken.is_empty() { Ok(()) } else { Err(Box::new(Quiet(1))) }
 }
 
+/// Has a key of any domain open, where the configuration lets one see them: a new process cannot tell a damaged key from an HSM
+/// that does not work before.
+async fn vouch(config: &Config, core: &Core) -> Result<(), Failure> {
+    let owner = Database::owner(&config.database.settings()?).await.map_err(failure)?;
+    core.keys.vouch(&owner).await.map_err(failure)
+}
+
 /// Prints the statement, or writes it and its signature into files of their own.
 fn hand_over(shredding: &Shredding, out: Option<&Path>) -> Result<(), Failure> {
     let Some(out) = out else { return print(shredding.statement.trim_end()) };
-    let signature = out.with_added_extension("sig");
+    let signature = signature_of(out);
     let named =
         |path: &Path, error: io::Error| Failure::from(format!("{}: {error}", path.display()));
     fs::write(out, &shredding.statement).map_err(|error| named(out, error))?;
     fs::write(&signature, &shredding.signature).map_err(|error| named(&signature, error))?;
     say(&format!("the statement is in {}, its signature in {}", out.display(), signature.display()))
+}
+
+fn signature_of(out: &Path) -> PathBuf {
+    out.with_added_extension("sig")
 }
 
 /// It shows itself only where standard error is a terminal.

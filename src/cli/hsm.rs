@@ -48,6 +48,13 @@ fn load(source: &Source) -> Result<Config, Failure> {
 
 fn init(config: &Config, keys: &[PathBuf], outs: &[PathBuf]) -> Result<(), Failure> {
     let settings = config.hsm_settings()?;
+    // Where the database cannot be read, there is none yet.
+    let keks = stored_keks(config, None).ok().flatten().unwrap_or_default();
+    if !keks.is_empty() && !hsm::has_root(&settings)? {
+        return Err("the database has keys of domains, and the token has no root: another one would not open them. \
+            `usersecret hsm restore` brings theirs; for a new beginning take an empty database"
+            .into());
+    }
     let birth = with_copies(keys, outs, |copies| Ok(hsm::create_keys(&settings, copies)?))?;
     match birth {
         Birth { root: None, .. } => {
@@ -124,7 +131,7 @@ fn restore(
         |error| format!("the database that would prove the copy cannot be used: {error}");
     // Before the look at the keys: what proves the copy must not be of before another command's end.
     let exclusive = config.database.is_named().then(|| Exclusive::take(config)).transpose();
-    let _exclusive = exclusive.map_err(unproven)?;
+    let exclusive = exclusive.map_err(unproven)?;
     let keks = stored_keks(config, Some(version)).map_err(unproven)?;
     let wanted = Restore {
         copy: &copy,
@@ -132,6 +139,7 @@ fn restore(
         keks: keks.as_deref().unwrap_or_default(),
         keep_receiving_key,
     };
+    exclusive.as_ref().map_or(Ok(()), Exclusive::check)?;
     let restored = hsm::restore(&config.hsm_settings()?, &wanted)?;
     print(&match keks.as_deref() {
         None => "nothing proves the copy: the configuration names no database".to_owned(),

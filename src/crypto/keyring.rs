@@ -90,6 +90,12 @@ impl Keyring {
         self.hsm.rewraps_within(time)
     }
 
+    /// Unwraps `kek` of `domain`: where another one does not open then, it is `INTERNAL`, and without that `UNAVAILABLE`, for
+    /// all that is known.
+    pub async fn prove(&self, domain: &DomainId, kek: &Kek) -> Result<()> {
+        Ok(self.hsm.prove(kek.wrapped_for(domain)?).await?)
+    }
+
     /// Drops the handles of the KEKs of `domain`.
     pub async fn forget(&self, domain: &DomainId) -> Result<()> {
         Ok(self.hsm.forget(domain_binding(domain)).await?)

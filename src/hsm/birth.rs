@@ -39,8 +39,7 @@ pub struct Root {
 ///
 /// The root's copies are in their files before it is on the token.
 pub fn create_keys(settings: &Settings, copies: &[RecoveryCopy]) -> Result<Birth, HsmError> {
-    let has_root =
-        visit(settings, |session| Ok(!session.find_objects(&template::find_roots())?.is_empty()))?;
+    let has_root = has_root(settings)?;
     if has_root && !copies.is_empty() {
         return Err(HsmError::Setup(
             "the token has a root key already; a recovery copy of it cannot be added".to_owned(),
@@ -64,6 +63,11 @@ pub fn create_keys(settings: &Settings, copies: &[RecoveryCopy]) -> Result<Birth
     }
 }
 
+/// Whether the token has a root key, of any version.
+pub fn has_root(settings: &Settings) -> Result<bool, HsmError> {
+    visit(settings, |session| Ok(!session.find_objects(&template::find_roots())?.is_empty()))
+}
+
 /// Makes the root of `version` beside older ones, and `copies` of it; nothing where the token has one of that version.
 pub fn create_root(
     settings: &Settings,
@@ -71,11 +75,13 @@ pub fn create_root(
     copies: &[RecoveryCopy],
 ) -> Result<Option<Root>, HsmError> {
     let newborn = visit(settings, |session| {
-        if session.find_objects(&template::find_root_of(version))?.is_empty() {
-            make_root(session, version, copies).map(Some)
-        } else {
-            Ok(None)
+        if !session.find_objects(&template::find_root_of(version))?.is_empty() {
+            return Ok(None);
         }
+        make_root(session, version, copies).map(Some).or_else(|error| {
+            void(copies)?;
+            Err(error)
+        })
     })?;
     newborn.map(|newborn| newborn.stay(settings, copies)).transpose()
 }
@@ -151,8 +157,7 @@ impl Newborn {
         })
     }
 
-    /// Destroys it among `found`: one of them, for two that were brought are one key. A copy of a key that is gone must not pass
-    /// for one: whoever made the files removes empty ones.
+    /// Destroys it among `found`: one of them, for two that were brought are one key.
     fn withdraw(
         &self,
         session: &Session,
@@ -162,11 +167,14 @@ impl Newborn {
         if let Some(root) = found.iter().find(|root| self.proof.opens_under(session, **root)) {
             session.destroy_object(*root)?;
         }
-        for copy in copies {
-            copy.out.set_len(0).map_err(|error| HsmError::Setup(error.to_string()))?;
-        }
-        Ok(())
+        void(copies)
     }
+}
+
+/// Empties files: a copy of a key that is nowhere must not pass for one. Whoever made them removes empty ones.
+fn void(copies: &[RecoveryCopy]) -> Result<(), HsmError> {
+    let emptied = copies.iter().try_for_each(|copy| copy.out.set_len(0));
+    emptied.map_err(|error| HsmError::Setup(format!("a recovery copy cannot be emptied: {error}")))
 }
 
 /// Makes the root of `version`, and `copies` of it. It is the last thing that is made: when anything fails here, there is none.

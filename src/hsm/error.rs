@@ -102,7 +102,9 @@ impl From<HsmError> for crate::error::Error {
         match error {
             HsmError::Tampered(_) => Self::internal(error),
             HsmError::QueueFull(pause) => Self::unavailable(error).after(pause),
-            HsmError::Away(_) => Self::unavailable(error).after(Duration::from_secs(1)),
+            HsmError::Away(_) | HsmError::Deadline => {
+                Self::unavailable(error).after(Duration::from_secs(1))
+            }
             _ => Self::unavailable(error),
         }
     }

@@ -4,7 +4,7 @@
 //! with it. The anchor session holds the login and owns session objects: it is
 //! opened first and closed last.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crossbeam_channel::{Receiver, Sender};
 use cryptoki::{object::ObjectHandle, slot::Slot};
@@ -26,7 +26,7 @@ pub(super) struct Generation {
     keks: Cache<WrappedKek, Arc<KekHandle>>,
     graveyard: (Sender<ObjectHandle>, Receiver<ObjectHandle>),
     /// A KEK of a domain that this token has unwrapped.
-    proven: OnceLock<WrappedKek>,
+    proven: Mutex<Option<WrappedKek>>,
     owners: Owners,
     slot: Slot,
     module: Module,
@@ -50,7 +50,7 @@ impl Generation {
             signer,
             keks: Cache::new(settings.kek_handles),
             graveyard: crossbeam_channel::unbounded(),
-            proven: OnceLock::new(),
+            proven: Mutex::default(),
             owners: Owners::new(anchor, settings.sessions()),
             slot,
             module: module.clone(),
@@ -115,15 +115,17 @@ impl Generation {
     }
 
     /// A KEK of a domain that this token has unwrapped, if there was one.
-    pub(super) fn proven(&self) -> Option<&WrappedKek> {
-        self.proven.get()
+    pub(super) fn proven(&self) -> Option<WrappedKek> {
+        self.lock_proven().clone()
     }
 
     /// `kek` is one.
     pub(super) fn prove(&self, kek: &WrappedKek) {
-        if self.proven.get().is_none() {
-            let _ = self.proven.set(kek.clone());
-        }
+        self.lock_proven().get_or_insert_with(|| kek.clone());
+    }
+
+    fn lock_proven(&self) -> MutexGuard<'_, Option<WrappedKek>> {
+        self.proven.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Forgets `kek`'s handle; who holds a lease keeps it until they are done.
@@ -131,13 +133,17 @@ impl Generation {
         self.keks.invalidate(kek);
     }
 
-    /// Forgets the handles of the KEKs whose binding begins with `domain`.
+    /// Forgets the KEKs whose binding begins with `domain`, and their handles.
     pub(super) fn forget(&self, domain: &[u8]) {
+        let is_of_it = |kek: &WrappedKek| kek.aad().starts_with(domain);
+        self.lock_proven().take_if(|kek| is_of_it(kek));
         for (kek, _) in &self.keks {
-            if kek.aad().starts_with(domain) {
+            if is_of_it(&kek) {
                 self.keks.invalidate(&*kek);
             }
         }
+        // The cache would drop them when it is used next, which may be never.
+        self.keks.run_pending_tasks();
     }
 
     /// Destroys the objects whose last lease has ended.

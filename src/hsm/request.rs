@@ -16,12 +16,31 @@ pub(super) enum Request {
     Rewrap { from: WrappedKek, to: WrappedKek, deks: Vec<Rewrapping> },
     /// Wrap a KEK under another root.
     RewrapKek { kek: WrappedKek, root: RootVersion },
+    /// Unwrap a KEK, against which others are judged that do not open.
+    Prove { kek: WrappedKek },
     /// Drop the handles of the KEKs whose binding begins with `domain`.
     Forget { domain: Vec<u8> },
     /// Sign a SHA-256 digest.
     Sign { digest: [u8; 32] },
     /// Prove that the token works.
     Probe,
+}
+
+impl Request {
+    /// The stored KEK that opens when this is done well.
+    pub(super) const fn proves(&self) -> Option<&WrappedKek> {
+        match self {
+            Self::WrapDek { kek, .. } | Self::UnwrapDek { kek, .. } | Self::Prove { kek } => {
+                Some(kek)
+            }
+            Self::Rewrap { .. }
+            | Self::RewrapKek { .. }
+            | Self::GenerateKek { .. }
+            | Self::Forget { .. }
+            | Self::Sign { .. }
+            | Self::Probe => None,
+        }
+    }
 }
 
 /// A wrapped DEK that is to be wrapped under another KEK.

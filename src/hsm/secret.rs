@@ -25,11 +25,17 @@ impl Dek {
 pub struct Pin(AuthPin);
 
 impl Pin {
-    /// Takes `pin`, without the line end that a file adds.
-    pub fn new(mut pin: String) -> Self {
-        let trimmed = pin.trim_end().to_owned();
+    /// What a PIN may be. Anything else is never sent: a token counts what it refuses, and a file is empty for a moment while it
+    /// is written.
+    pub(super) const RULE: &str = "1 to 255 bytes without control characters";
+
+    /// Takes `pin`, without what is blank at the end of a file; none when it cannot be one.
+    pub fn new(mut pin: String) -> Option<Self> {
+        let text = pin.trim_end();
+        let may_be = (1..=255).contains(&text.len()) && !text.contains(char::is_control);
+        let taken = may_be.then(|| Self(AuthPin::new(text.into())));
         pin.zeroize();
-        Self(AuthPin::new(trimmed.into()))
+        taken
     }
 
     pub(super) const fn expose(&self) -> &AuthPin {

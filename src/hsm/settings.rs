@@ -73,8 +73,11 @@ impl Settings {
     /// Reads the PIN.
     pub fn pin(&self) -> Result<Pin, HsmError> {
         let file = &self.pin_file;
-        fs::read_to_string(file).map(Pin::new).map_err(|error| {
+        let pin = fs::read_to_string(file).map_err(|error| {
             HsmError::Setup(format!("hsm.pin_file: {} cannot be read: {error}", file.display()))
+        })?;
+        Pin::new(pin).ok_or_else(|| {
+            HsmError::Setup(format!("hsm.pin_file: {} holds no PIN: {}", file.display(), Pin::RULE))
         })
     }
 }

@@ -36,6 +36,7 @@ impl Worker {
                 self.rewrap(from, to, deks).map(Answer::Rewrapped)
             }
             Request::RewrapKek { kek, root } => self.rewrap_kek(kek, *root).map(Answer::Kek),
+            Request::Prove { kek } => self.lease(kek).map(|_| Answer::Sound),
             Request::Forget { domain } => {
                 self.generation.forget(domain);
                 Ok(Answer::Sound)
@@ -49,9 +50,7 @@ impl Worker {
             Request::Sign { digest } => self.sign(digest).map(Answer::Signature),
             Request::Probe => self.probe().map(|()| Answer::Sound),
         };
-        if let (Ok(_), Request::WrapDek { kek, .. } | Request::UnwrapDek { kek, .. }) =
-            (&answer, request)
-        {
+        if let (Ok(_), Some(kek)) = (&answer, request.proves()) {
             self.generation.prove(kek);
         }
         self.generation.bury(&self.session);
@@ -104,13 +103,17 @@ impl Worker {
 
     /// Wraps what is wrapped under `from` under `to`. What does not open is left out, and loses nothing.
     ///
-    /// The handle is proven before the first and behind the last: a DEK that was wrapped under another key would be lost.
+    /// The handle is proven before the first and behind the last, and each is opened again at the end: a DEK that was wrapped under
+    /// another key, or is another one than was read, would be lost. When
+    /// `from` is what does not open, `to` is what shows that it is not the token.
     fn rewrap(
         &mut self,
         from: &WrappedKek,
         to: &WrappedKek,
         deks: &[Rewrapping],
     ) -> Result<Vec<Option<SealedBlock>>, HsmError> {
+        self.lease(to)?;
+        self.generation.prove(to);
         let mut opened = Vec::with_capacity(deks.len());
         for dek in deks {
             opened.push(match self.unwrap_dek(from, &dek.from, &dek.wrapped) {
@@ -119,7 +122,7 @@ impl Worker {
                 Err(error) => return Err(error),
             });
         }
-        self.with_kek(to, |worker, key| {
+        let wrapped = self.with_kek(to, |worker, key| {
             let proven = |worker: &Self| {
                 let bound = to.is_bound_to(&worker.session, key);
                 let another = HsmError::misbehaved("a KEK's handle names another key");
@@ -143,11 +146,20 @@ impl Worker {
             }
             proven(worker)?;
             Ok(wrapped)
-        })?
+        })??;
+        for (dek, before) in deks.iter().zip(&opened) {
+            let Some(before) = before else { continue };
+            if self.unwrap_dek(from, &dek.from, &dek.wrapped)?.expose() != before.expose() {
+                return Err(HsmError::misbehaved("a DEK opens one way and another"));
+            }
+        }
+        Ok(wrapped)
     }
 
     /// Wraps `kek` under the root of another version, and proves that it can be unwrapped.
     fn rewrap_kek(&mut self, kek: &WrappedKek, to: RootVersion) -> Result<WrappedKek, HsmError> {
+        // Whether the blob is bad or the token.
+        self.lease(kek)?;
         let rewrapped = self.twice(|worker| {
             let generation = &worker.generation;
             let (from, to) = (generation.root(kek.root())?, generation.root(to)?);
@@ -236,7 +248,7 @@ impl Worker {
             }
         }
         match self.generation.proven() {
-            Some(proven) if proven != kek => Err(HsmError::tampered("the domain's KEK")),
+            Some(proven) if proven != *kek => Err(HsmError::tampered("the domain's KEK")),
             // A module that takes every key for another one keeps its promises among these.
             _ => Err(HsmError::Away("it has not unwrapped a domain's KEK yet".to_owned())),
         }
@@ -244,7 +256,7 @@ impl Worker {
 
     /// Wraps and unwraps a key that is nobody's, and unwraps one that was unwrapped before.
     fn probe(&mut self) -> Result<(), HsmError> {
-        if let Some(proven) = self.generation.proven().cloned() {
+        if let Some(proven) = self.generation.proven() {
             self.twice(|worker| {
                 let root = worker.generation.root(proven.root())?;
                 let object = proven.unwrap(&worker.session, root.object)?;

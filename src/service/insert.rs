@@ -22,7 +22,7 @@ impl UserSecretService {
         let kek = self.keys.active(scope, 1).await?;
         let envelope = match self.keyring.seal(&aad, &kek, &new.data).await {
             Err(error) if is_of_an_old_root(&error) => {
-                self.store.forget_kek(scope.domain());
+                self.store.forget_kek(scope.domain(), &kek);
                 return Ok(Inserted::StaleKek);
             }
             sealed => sealed?,

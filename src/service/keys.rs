@@ -36,6 +36,8 @@ pub struct KeyLimits {
     pub max_wraps: i64,
     /// Between two rotations that administrators of the domain ask for, in microseconds.
     pub min_interval: i64,
+    /// For how long what was under way when a domain was shredded may still be answered.
+    pub farewell: Duration,
 }
 
 /// How often a KEK is made when others are faster.
@@ -127,6 +129,8 @@ impl KeyService {
         let target = Target::Domain { domain, owner: None };
         self.gate
             .run(caller, Verb::RotateKey, target, async |scope| {
+                // Before the HSM makes a key for nothing.
+                self.store.refuse_shredded(scope.domain()).await?;
                 for _ in 0..TRIES {
                     // Before the look at the rewrap: who is faster with another version is seen by one or by the other.
                     let newest = self.newest(scope).await?;

@@ -99,6 +99,7 @@ impl Store {
         id: &UserSecretId,
         change: DataChange,
     ) -> Result<UserSecret> {
+        let kek = change.kek.clone();
         let (within, id, now) = (scope.clone(), id.clone(), self.now().as_micros());
         let outcome = self
             .change(scope, scope.event(), move |transaction| {
@@ -126,7 +127,7 @@ impl Store {
             .await;
         // A KEK that is forgotten for nothing costs the domain wraps.
         if outcome.as_ref().is_err_and(is_stale) {
-            self.keks.invalidate(scope.domain());
+            self.forget_kek(scope.domain(), &kek);
         }
         outcome
     }

@@ -95,6 +95,7 @@ impl Store {
             idempotency_digest: digest,
         };
         let event = self.trail.stamp(&scope.event().on(&new.id), "ok");
+        let kek = new.kek.clone();
         let job = Newcomer {
             domain: scope.domain().clone(),
             id: new.id,
@@ -107,7 +108,7 @@ impl Store {
             Fate::Created => Ok(Inserted::Created(Box::new(row.try_into()?))),
             Fate::Taken => Ok(Inserted::Taken),
             Fate::StaleKek => {
-                self.keks.invalidate(scope.domain());
+                self.forget_kek(scope.domain(), &kek);
                 Ok(Inserted::StaleKek)
             }
         }

@@ -42,7 +42,7 @@ impl Store {
         newest_root(self.database.reader()).await
     }
 
-    /// Stores `kek` as the domain's active one; false when somebody was faster.
+    /// Stores `kek` as the domain's active one; false when somebody was faster, with that or with another root.
     ///
     /// What is sealed under older versions is to be moved.
     pub async fn add_kek(&self, scope: &Scope, kek: Kek) -> Result<bool> {
@@ -57,11 +57,14 @@ impl Store {
                     Ok((stored, event.into_iter().collect()))
                 })
             })
-            .await?;
-        if stored {
-            self.hold(scope.domain(), kek);
+            .await;
+        match stored {
+            Ok(true) => self.hold(scope.domain(), kek),
+            // Nothing happened; under the root that there is now it may be made again.
+            Err(error) if error.code() == Code::Aborted => return Ok(false),
+            _ => {}
         }
-        Ok(stored)
+        stored
     }
 }
 
@@ -117,7 +120,7 @@ async fn replace_active(
     // Behind the insertion: whoever has begun another root is seen. One that begins between this and the commit may miss this
     // KEK; `end_root` locks the table before it looks, so that the old root stays while it wraps anything.
     if newest_root(transaction).await? != kek.root {
-        return Err(Error::unavailable("the root key has just changed"));
+        return Err(Error::aborted("root"));
     }
     if kek.version > KekVersion(1) {
         rewrap::ask(transaction, domain, kek.version, now).await?;

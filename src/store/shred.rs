@@ -42,6 +42,10 @@ pub struct Destroyed {
     pub blob: Vec<u8>,
 }
 
+/// For how long what was destroyed in one replica may still be in the memory of others, in microseconds: they hear of it within
+/// seconds, and by a clock that is another.
+const LATELY: i64 = 300_000_000;
+
 impl Store {
     /// That the domain was shredded, if it was.
     pub async fn shredding(&self, scope: &Scope) -> Result<Option<Shredding>> {
@@ -60,6 +64,17 @@ impl Store {
             Err(error) if error.code() == Code::FailedPrecondition => Ok(true),
             Err(error) => Err(error),
         }
+    }
+
+    /// Whether KEKs of `domain`, which was not shredded, were destroyed in the last minutes.
+    pub async fn has_lost_keks(&self, domain: &DomainId) -> Result<bool> {
+        let snapshot = self.database.begin_read(domain).await?;
+        #[expect(clippy::disallowed_methods, reason = "within the snapshot's domain")]
+        let lost = kek::Entity::find()
+            .filter(kek::Column::DomainId.eq(domain.as_str()))
+            .filter(kek::Column::DestroyedAt.gt(self.now().as_micros().saturating_sub(LATELY)))
+            .one(&snapshot);
+        Ok(lost.await.map_err(failed)?.is_some())
     }
 
     /// The domain's KEKs as they are, oldest first: what a statement tells of.
@@ -130,7 +145,7 @@ impl Store {
         });
         match shredded.await {
             Ok(()) => {
-                self.keks.invalidate(scope.domain());
+                self.forget_keks(scope.domain());
                 Ok(true)
             }
             Err(error) if error.code() == Code::Aborted => Ok(false),

@@ -45,6 +45,12 @@ fn a_recovery_key_unwraps_the_root_and_a_second_birth_is_refused() {
     token.visit("forget");
     token.bad(["hsm", "init"], &recovery("late.wrapped").each_ref().map(|s| &s[..]));
     assert!(!fs::exists(token.path("late.wrapped")).unwrap());
+    let (unborn, out) = (Token::new(), token.path("unborn.wrapped"));
+    let faults = unborn.faults();
+    faults.set("function=C_UnwrapKey return=CKR_DEVICE_MEMORY").unwrap();
+    let copy = ["--recovery-public-key", &key, "--recovery-out", &out];
+    assert!(!unborn.begin(["hsm", "init"], &copy, &faults).wait().unwrap().success());
+    assert!(!fs::exists(&out).unwrap(), "a copy of a root that was not born");
 
     let wrapped = fs::read(token.path("root.wrapped")).unwrap();
     let private = OaepPrivateDecryptingKey::new(private).unwrap();

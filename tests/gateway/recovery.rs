@@ -19,7 +19,7 @@ use crate::{
     birth::kit::Token,
     support::{
         Client, ISS, TestDatabase, claims, eventually, jwks_of, module, new_key, on_postgres,
-        sign_by,
+        sign_by, sql_bytes,
     },
 };
 

@@ -49,6 +49,27 @@ async fn a_pin_that_is_refused_is_tried_once() {
     assert!(service.log().contains("the token refuses the PIN"), "{}", service.log());
 }
 
+/// As it is for a moment when it is written.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pin_file_without_a_pin_is_not_tried() {
+    let mut service = Service::start(&[]).await;
+    let load = Load::start(&service).await;
+    load.all_is_well().await;
+    let pin = service.data().join("pin");
+    let right = fs::read_to_string(&pin).unwrap();
+    for none in ["", "\n", "12\u{0}34"] {
+        fs::write(&pin, none).unwrap();
+        service.kill_workers();
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        fs::write(&pin, &right).unwrap();
+        load.heals().await;
+    }
+    assert!(service.log().contains("holds no PIN"), "{}", service.log());
+    load.all_is_well().await;
+    load.end().await;
+    service.stop();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_token_directory_that_cannot_be_read_for_a_while() {
     let mut service = Service::start_as_nobody().await;

@@ -1,6 +1,9 @@
 //! The life of keys under load, and under SIGKILL.
 
-use std::{fs, time::Duration};
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
 
 use serde_json::json;
 
@@ -174,5 +177,61 @@ async fn a_rewrap_over_an_hsm_that_is_far_away_ends() {
     service.faults.set("").unwrap();
     let said = service.does(&["domain", "verify", "acme"]);
     assert!(said.contains("32 versions of secrets open"), "{said}");
+    service.stop();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_revealed_behind_the_word_that_a_domain_is_shredded() {
+    let mut service = Service::start(&[]).await;
+    let id = service.caller("acme", Some("ann")).create("a").await;
+    let system = service.caller("acme", None);
+    service.faults.set("function=C_Decrypt delay_us=180000").unwrap();
+    let reveals: Vec<_> = (0..12)
+        .map(|_| {
+            let (system, id) = (system.clone(), id.clone());
+            tokio::spawn(async move {
+                let answer = system.reveal("acme", &id, None).await;
+                (Instant::now(), answer.code().to_owned())
+            })
+        })
+        .collect();
+    tokio::time::sleep(Duration::from_millis(150)).await;
+    let shred = "mutation { shredDomain(input: { domainId: \"acme\", confirm: \"acme\" }) { domain { state } } }";
+    let shredded = system.gql(shred, json!({})).await;
+    let acknowledged = Instant::now();
+    assert_eq!(shredded.code(), "OK", "{}", shredded.text);
+    let mut revealed = 0;
+    for reveal in reveals {
+        let (at, code) = reveal.await.unwrap();
+        revealed += u32::from(code == "OK");
+        assert!(code != "OK" || at < acknowledged, "{:?} late", at - acknowledged);
+    }
+    assert!(revealed > 0, "none was under way");
+    service.stop();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rewrap_does_not_take_what_was_read_wrongly_for_a_key() {
+    const COUNT: usize = 100;
+    let mut service = Service::start(&[("USERSECRET_KEYS__INTERVAL_MS", "100")]).await;
+    let ann = service.caller("acme", Some("ann"));
+    let mut ids = Vec::new();
+    for _ in 0..COUNT {
+        ids.push(ann.create("a").await);
+    }
+    let wrong = [20, 75, 130].map(|call| format!("function=C_Decrypt corrupt from={call} count=1"));
+    service.faults.set(&wrong.join("\n")).unwrap();
+    let system = service.caller("acme", None);
+    let rotated = system.gql(
+        "mutation { rotateDomainKey(input: { domainId: \"acme\" }) { domain { state } } }",
+        json!({}),
+    );
+    assert_eq!(rotated.await.code(), "OK");
+    let left = "SELECT count(*) FROM user_secret_versions WHERE kek_version = 1";
+    eventually("it is done", async || value::<i64>(&service, left).await == 0).await;
+    service.faults.set("").unwrap();
+    for id in &ids {
+        assert_eq!(system.reveal("acme", id, None).await.code(), "OK");
+    }
     service.stop();
 }

@@ -9,7 +9,10 @@ use super::{
     super::{Failure, Quiet, failure, job, print, say, serve::start_log},
     Exclusive, with_check_value, with_copies,
 };
-use crate::{app::Core, config::Config, database::Database, hsm, ids::RootVersion, upkeep};
+use crate::{
+    app::Core, config::Config, database::Database, hsm, ids::RootVersion, service::RootRotation,
+    upkeep,
+};
 
 pub(super) fn rotate(config: &Config, keys: &[PathBuf], outs: &[PathBuf]) -> Result<(), Failure> {
     start_log(&config.log)?;
@@ -31,14 +34,20 @@ pub(super) fn rotate(config: &Config, keys: &[PathBuf], outs: &[PathBuf]) -> Res
         .into());
     }
     let newest = on_token.last().copied().unwrap_or(active);
-    let to = if newest > active {
-        newest
-    } else if left > 0 {
-        active
-    } else {
-        active.next()
-    };
     exclusive.check()?;
+    if newest <= active && left > 0 {
+        let rotation = with(config, async |core, config| move_to(config, core, active).await)?;
+        if rotation.rewrapped > 0 {
+            print(&format!("root key {} was made before: that rotation went on", active.0))?;
+            report(&rotation, active)?;
+            return match keys {
+                [] => Ok(()),
+                _ => Err("no copy of it can be made any more: the same again makes another".into()),
+            };
+        }
+        // What is left does not open, and must not keep the root from being replaced.
+    }
+    let to = if newest > active { newest } else { active.next() };
     let made = with_copies(keys, outs, |copies| Ok(hsm::create_root(&settings, to, copies)?))?;
     match made {
         Some(root) => {
@@ -55,10 +64,11 @@ pub(super) fn rotate(config: &Config, keys: &[PathBuf], outs: &[PathBuf]) -> Res
         None => print(&format!("root key {} was made before: the rotation goes on", to.0))?,
     }
     exclusive.check()?;
-    with(config, async |core, config| finish(config, core, to).await)
+    let rotation = with(config, async |core, config| move_to(config, core, to).await)?;
+    report(&rotation, to)
 }
 
-async fn finish(config: &Config, core: &Core, to: RootVersion) -> Result<(), Failure> {
+async fn move_to(config: &Config, core: &Core, to: RootVersion) -> Result<RootRotation, Failure> {
     let owner = Database::owner(&config.database.settings()?).await.map_err(failure)?;
     let run = upkeep::new_run().map_err(failure)?;
     let count = core.keys.count_keks(&owner, to).await.map_err(failure)?;
@@ -67,9 +77,14 @@ async fn finish(config: &Config, core: &Core, to: RootVersion) -> Result<(), Fai
     let told = |done| bar.set_position(done);
     let rotation = core.keys.rotate_root(&owner, &run, to, &told).await.map_err(failure)?;
     bar.finish_and_clear();
+    Ok(rotation)
+}
+
+fn report(rotation: &RootRotation, to: RootVersion) -> Result<(), Failure> {
     for (domain, version) in &rotation.broken {
         say(&format!(
-            "✘ version {} of the key of {domain} does not open, and was left",
+            "✘ version {} of the key of {domain} does not open, and was left: its row in a backup may, \
+             `usersecret domain shred` gives it up",
             version.0
         ))?;
     }

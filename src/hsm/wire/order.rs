@@ -69,6 +69,7 @@ enum Verb {
     Rewrap = 5,
     RewrapKek = 6,
     Forget = 7,
+    Prove = 8,
 }
 
 impl Order {
@@ -101,6 +102,10 @@ impl Order {
                 order.set_verb(Verb::RewrapKek);
                 (order.kek, order.root) = (Some(Kek::new(kek)), root.0);
             }
+            Request::Prove { kek } => {
+                order.set_verb(Verb::Prove);
+                order.kek = Some(Kek::new(kek));
+            }
             Request::Forget { domain } => {
                 order.set_verb(Verb::Forget);
                 order.bytes.clone_from(domain);
@@ -129,6 +134,7 @@ impl Order {
                 Request::Rewrap { from: kek()?, to: to.and_then(Kek::read)?, deks }
             }
             Verb::RewrapKek => Request::RewrapKek { kek: kek()?, root },
+            Verb::Prove => Request::Prove { kek: kek()? },
             Verb::Forget => Request::Forget { domain: bytes },
             Verb::Sign => Request::Sign { digest: bytes.try_into().ok()? },
         };

@@ -34,7 +34,7 @@ pub type Told<'t> = dyn Fn(&Rewrap) + Sync + 't;
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Run {
-    /// Everything that opens is under the active KEK; the others are destroyed.
+    /// Everything that opens is under the active KEK; those under which nothing is left are destroyed.
     Finished,
     /// There was nothing to do, somebody else is at it, or the time was over.
     Elsewhere,
@@ -75,20 +75,38 @@ impl KeyService {
                 if self.store.rewrap(scope).await?.is_some_and(|rewrap| rewrap.total.is_none()) {
                     self.store.count_rewrap(scope).await?;
                 }
-                let mut vain = 0;
-                loop {
-                    let Some(walk) = self.walk(scope, holder, pace, until, told).await? else {
-                        return Ok(Run::Elsewhere);
-                    };
-                    vain = if walk.moved { 0 } else { vain + 1 };
-                    let left = if vain > VAIN { u64::from(u32::MAX) } else { walk.failures };
-                    if self.store.finish_rewrap(scope, left).await? {
-                        self.tell(scope, told).await?;
-                        return Ok(Run::Finished);
-                    }
+                let run = self.move_all(scope, holder, pace, until, told).await;
+                if run.is_err() {
+                    // Others may be able to.
+                    let _ = self.store.leave_rewrap(scope, holder).await;
                 }
+                run
             })
             .await
+    }
+
+    async fn move_all(
+        &self,
+        scope: &Scope,
+        holder: &str,
+        pace: Option<&Pace>,
+        until: Option<Instant>,
+        told: &Told<'_>,
+    ) -> Result<Run> {
+        let mut vain = 0;
+        loop {
+            let Some(walk) = self.walk(scope, holder, pace, until, told).await? else {
+                return Ok(Run::Elsewhere);
+            };
+            vain = if walk.moved { 0 } else { vain + 1 };
+            let left = if vain > VAIN { u64::from(u32::MAX) } else { walk.failures };
+            if self.store.finish_rewrap(scope, left).await? {
+                // Keys may be destroyed. Other replicas hear of it.
+                self.forget(scope.domain()).await;
+                self.tell(scope, told).await?;
+                return Ok(Run::Finished);
+            }
+        }
     }
 
     async fn tell(&self, scope: &Scope, told: &Told<'_>) -> Result<()> {
@@ -119,13 +137,13 @@ impl KeyService {
             if to.version != batch.newest {
                 // Another replica has made the domain another key, or this one just now.
                 if to.version < batch.newest {
-                    self.store.forget_kek(scope.domain());
+                    self.store.forget_kek(scope.domain(), &to);
                 }
                 continue;
             }
             let deks = match self.rewrap_batch(scope, &batch.from, &to, &batch.deks).await {
                 Err(error) if is_of_an_old_root(&error) && batch.from.root != to.root => {
-                    self.store.forget_kek(scope.domain());
+                    self.store.forget_kek(scope.domain(), &to);
                     return Err(error);
                 }
                 rewrapped => rewrapped?,
@@ -133,7 +151,7 @@ impl KeyService {
             match self.store.store_batch(scope, holder, &batch, &to, &deks).await? {
                 Moved::Stored => {}
                 Moved::Stale => {
-                    self.store.forget_kek(scope.domain());
+                    self.store.forget_kek(scope.domain(), &to);
                     continue;
                 }
                 Moved::Lost => return Ok(None),

@@ -8,8 +8,11 @@ use super::KeyService;
 use crate::{
     error::{Code, Result},
     ids::{DomainId, KekVersion, RootVersion},
-    store::PassedKek,
+    store::{PassedKek, newest_keks},
 };
+
+/// How many KEKs are tried to find one that opens.
+const TRIED: u64 = 16;
 
 /// What came of a rotation of the root.
 #[derive(Debug, Default)]
@@ -26,6 +29,17 @@ impl KeyService {
         self.store.count_keks_before(owner, to).await
     }
 
+    /// Has the HSM open one of the keys that it made, if it does: when a damaged key does not open later, that is known then from
+    /// an HSM that does not work.
+    pub async fn vouch(&self, owner: &DatabaseConnection) -> Result<()> {
+        for (domain, kek) in newest_keks(owner, None, TRIED).await? {
+            if self.keyring.prove(&domain, &kek).await.is_ok() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     /// Wraps every KEK of every domain under the root `to`, which the token has, and new ones from now on. Running replicas
     /// find it by themselves. It may be stopped at any moment, and begun again.
     pub async fn rotate_root(
@@ -35,6 +49,7 @@ impl KeyService {
         to: RootVersion,
         told: &(dyn Fn(u64) + Sync),
     ) -> Result<RootRotation> {
+        self.vouch(owner).await?;
         self.store.begin_root(owner, run, to).await?;
         let (mut rotation, mut passed) = (RootRotation::default(), PassedKek::default());
         loop {

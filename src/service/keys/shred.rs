@@ -62,13 +62,11 @@ impl KeyService {
                     let signature = self.keyring.sign(&statement).await?;
                     let shredding = Shredding { at, statement, signature };
                     if self.store.shred(scope, &keks, shredding.clone()).await? {
-                        // It holds already; this leaves nothing in the HSM's memory. Other replicas hear of it.
-                        if let Err(error) = self.keyring.forget(scope.domain()).await {
-                            tracing::warn!(
-                                causes = error.causes(),
-                                "handles of a shredded domain are left"
-                            );
-                        }
+                        // Nothing begins any more. What had begun, in whatever replica, ends within the time that the HSM has:
+                        // who hears of the shredding sees nothing revealed behind it.
+                        tokio::time::sleep(self.limits.farewell).await;
+                        // Nothing is left in the HSM's memory. Other replicas hear of it.
+                        self.forget(scope.domain()).await;
                         return Ok(shredding);
                     }
                 }
@@ -98,13 +96,23 @@ impl KeyService {
         Ok(text)
     }
 
-    /// Drops what this replica remembers of the keys of `domain` if somebody has shredded it, and says whether.
+    /// Drops what this replica remembers of the keys of `domain` if some were destroyed of late, and says whether.
     pub async fn hear(&self, domain: &DomainId) -> Result<bool> {
         let shredded = self.store.is_shredded(domain).await?;
         if shredded {
-            self.store.forget_kek(domain);
+            self.store.forget_keks(domain);
+        }
+        let lost = shredded || self.store.has_lost_keks(domain).await?;
+        if lost {
             self.keyring.forget(domain).await?;
         }
-        Ok(shredded)
+        Ok(lost)
+    }
+
+    /// Drops handles of destroyed keys.
+    pub(super) async fn forget(&self, domain: &DomainId) {
+        if let Err(error) = self.keyring.forget(domain).await {
+            tracing::warn!(%domain, causes = error.causes(), "handles of destroyed keys are left");
+        }
     }
 }

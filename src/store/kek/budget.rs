@@ -57,8 +57,15 @@ impl Store {
         self.kek_turns.get_with_by_ref(domain, Arc::default).lock_owned().await
     }
 
-    /// Drops what is remembered of the domain's KEK.
-    pub fn forget_kek(&self, domain: &DomainId) {
+    /// Drops `kek` of the domain from what is remembered. Another one that has taken its place stays: its wraps are taken.
+    pub fn forget_kek(&self, domain: &DomainId, kek: &Kek) {
+        if self.keks.get(domain).is_some_and(|active| active.kek == *kek) {
+            self.forget_keks(domain);
+        }
+    }
+
+    /// Drops what is remembered of the domain's KEKs.
+    pub fn forget_keks(&self, domain: &DomainId) {
         self.keks.invalidate(domain);
     }
 

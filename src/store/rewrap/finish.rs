@@ -10,7 +10,7 @@ use sea_orm::{
 };
 
 use super::{
-    super::{Store, kek::newest},
+    super::{Store, issuer::note_change, kek::newest},
     patiently, under,
 };
 use crate::{
@@ -25,9 +25,12 @@ impl Store {
     /// what was under way while the KEK retired. DEKs that did not open are left, and so is their KEK.
     pub async fn finish_rewrap(&self, scope: &Scope, failures: u64) -> Result<bool> {
         let (within, trail, now) = (scope.clone(), self.trail.clone(), self.now().as_micros());
+        let clock = self.database.engine().now();
         self.change_many(scope, Admits::Living, move |transaction| {
             Box::pin(async move {
                 let (domain, mut events, mut left) = (within.domain(), Vec::new(), 0);
+                // What is destroyed is to leave the HSM's memory everywhere.
+                note_change(transaction, domain, clock).await?;
                 patiently(transaction).await?;
                 let newest = newest(transaction, domain, None).await?.map(|kek| kek.version);
                 for old in retired(transaction, domain).await? {

@@ -114,3 +114,48 @@ async fn who_has_lost_the_lock_in_the_middle_of_its_work_harms_no_key() {
     let system = site.caller(&url, "acme", "SYSTEM");
     assert_eq!(system.reveal("acme", &id, None).await.code(), "OK");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_key_is_its_domain_s_affair_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let site = site(dir.path()).await;
+    let (running, url) = site.serve();
+    let mut ids = Vec::new();
+    for domain in ["acme", "globex"] {
+        ids.push(site.caller(&url, domain, "USER").create("kept").await);
+    }
+    drop(running);
+    let connection = site.database.connect().await;
+    let harm = format!("UPDATE keks SET blob = {} WHERE domain_id = 'acme'", sql_bytes(&[7; 40]));
+    connection.execute_unprepared(&harm).await.unwrap();
+    connection.close().await.unwrap();
+
+    for (version, made) in [(2, "root key 2 is made"), (3, "root key 3 is made")] {
+        let said = site.token.bad(["hsm", "rotate-root"], &[]);
+        assert!(said.contains(made), "{said}");
+        assert!(said.contains("version 1 of the key of acme does not open"), "{said}");
+        assert!(
+            said.contains(&format!("1 keys of domains are under root key {version}")),
+            "{said}"
+        );
+    }
+    let said = site.token.bad(["domain", "verify", "acme"], &[]);
+    assert!(said.contains(&format!("✘ {}, version 1, does not open", ids[0])), "{said}");
+    assert!(site.token.good(["domain", "verify", "globex"], &[]).is_empty());
+    site.token.good(["domain", "rotate", "acme"], &[]);
+    let said = site.token.bad(["domain", "rewrap", "acme"], &[]);
+    assert!(said.contains("✘ 1 do not open, and were left"), "{said}");
+
+    // It is given up, and nothing needs the first root any more.
+    assert!(site.token.bad(["hsm", "destroy-root"], &["1", "--confirm", "1"]).contains("wraps"));
+    site.token.good(["domain", "shred", "acme"], &["--confirm", "acme"]);
+    site.token.good(["hsm", "destroy-root"], &["1", "--confirm", "1"]);
+    let (_running, url) = site.serve();
+    let system = site.caller(&url, "globex", "SYSTEM");
+    assert_eq!(system.reveal("globex", &ids[1], None).await.code(), "OK");
+
+    // A token without the root must not get another one beside all that.
+    let lost = Site::new(Token::new(), site.database.clone(), new_key());
+    let said = lost.token.bad(["hsm", "init"], &[]);
+    assert!(said.contains("`usersecret hsm restore` brings theirs"), "{said}");
+}
