@@ -232,7 +232,7 @@ async fn verify(core: &Core, caller: Caller) -> Result<(), Failure> {
 /// Has a key of any domain open, where the configuration lets one see them: a new process cannot tell a damaged key from an HSM
 /// that does not work before.
 async fn vouch(config: &Config, core: &Core) -> Result<(), Failure> {
-    let owner = Database::owner(&config.database.settings()?).await.map_err(failure)?;
+    let Ok(owner) = Database::owner(&config.database.settings()?).await else { return Ok(()) };
     core.keys.vouch(&owner).await.map_err(failure)
 }
 
