@@ -104,8 +104,7 @@ impl Worker {
     /// Wraps what is wrapped under `from` under `to`. What does not open is left out, and loses nothing.
     ///
     /// The handle is proven before the first and behind the last, and each is opened again at the end: a DEK that was wrapped under
-    /// another key, or is another one than was read, would be lost. When
-    /// `from` is what does not open, `to` is what shows that it is not the token.
+    /// another key, or is another one than was read, would be lost. When `from` does not open, `to` shows that the token is sound.
     fn rewrap(
         &mut self,
         from: &WrappedKek,
