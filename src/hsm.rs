@@ -21,6 +21,7 @@ mod kek;
 mod module;
 mod note;
 mod owners;
+mod process;
 mod profile;
 mod queue;
 mod random;
@@ -38,16 +39,18 @@ mod signing_birth;
 mod signing_key;
 mod softhsm;
 mod template;
+mod token_file;
 mod wire;
 mod worker;
 
 use std::{
+    convert::Infallible,
     sync::{Arc, Mutex},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
-use crossbeam_channel::Sender;
+use crossbeam_channel::{Receiver, Sender};
 use futures_util::future::join_all;
 
 pub use birth::{Birth, Root, create_keys, create_root, destroy_root, has_root, root_versions};
@@ -56,8 +59,8 @@ pub use doctor::{Check, Finding, examine};
 pub use error::HsmError;
 pub use failure::{Class, Failure};
 pub use gcm::SealedBlock;
-pub use home::WORKER;
 pub use kek::WrappedKek;
+pub use process::WORKER;
 pub use profile::Profile;
 pub use queue::Lane;
 pub use receiving::{destroy_receiving_key, receiving_key};
@@ -72,7 +75,7 @@ pub use signing_key::SigningKey;
 pub use softhsm::create_token;
 
 use desk::Desk;
-use keeper::{Event, Keeper};
+use keeper::Keeper;
 use request::{Answer, Outcome, Request};
 
 use crate::ids::RootVersion;
@@ -87,15 +90,18 @@ pub struct Hsm {
     rewraps: Arc<rewrap::Pace>,
 }
 
-/// Its processes, each with its own.
-struct Offices(Vec<Office>);
+/// Its processes, each with an office of its own.
+struct Offices {
+    /// Dropped before them: all are told to stop at once, as each may take a while.
+    _stop: Sender<Infallible>,
+    all: Vec<Office>,
+}
 
 /// A desk, and the thread that keeps its home.
 struct Office {
     desk: Arc<Desk>,
     /// Jobs that its home does at the same time.
     sessions: usize,
-    tell: Sender<Event>,
     keeper: Option<JoinHandle<()>>,
 }
 
@@ -105,17 +111,8 @@ impl Hsm {
     /// This blocks. Where the HSM is away it returns all the same, and jobs are answered when it comes; it fails when
     /// somebody has to change something first. On threads a process can do it once at a time: PKCS#11 v2.40 §5.4 allows one `C_Initialize`.
     pub fn start(settings: &Settings) -> Result<Self, HsmError> {
-        let count = match &settings.isolation {
-            Isolation::Thread => 1,
-            Isolation::Process(processes) => processes.count.max(1),
-        };
-        // One after the other: a PIN that the token refuses is tried once, by whomever.
-        let refused = Arc::default();
-        let offices = (0..count)
-            .map(|_| Office::open(settings, Arc::clone(&refused)))
-            .collect::<Result<Vec<_>, _>>()?;
         Ok(Self {
-            offices: Arc::new(Offices(offices)),
+            offices: Arc::new(Offices::open(settings)?),
             deadline: settings.deadline,
             rewraps: Arc::default(),
         })
@@ -194,7 +191,7 @@ impl Hsm {
 
     /// The public half of the key that signs. It is known once the token was there.
     pub fn signing_key(&self) -> Result<SigningKey, HsmError> {
-        let key = self.offices.0.iter().find_map(|office| office.desk.signing_key());
+        let key = self.offices.all.iter().find_map(|office| office.desk.signing_key());
         key.ok_or_else(|| HsmError::Away("it has not been there yet".to_owned()))
     }
 
@@ -205,7 +202,7 @@ impl Hsm {
 
     async fn everywhere(&self, lane: Lane, request: &Request) -> Result<(), HsmError> {
         let asked =
-            self.offices.0.iter().map(|office| self.ask(&office.desk, lane, request.clone()));
+            self.offices.all.iter().map(|office| self.ask(&office.desk, lane, request.clone()));
         join_all(asked).await.into_iter().try_for_each(|answer| answer.map(|_| ()))
     }
 
@@ -225,8 +222,8 @@ impl Hsm {
 
     /// The desk whose home has the lane's handles, unless it has none or much waits there, and little elsewhere.
     fn desk(&self, lane: Lane) -> Option<&Desk> {
-        let count = u64::try_from(self.offices.0.len()).ok()?;
-        let own = self.offices.0.get(usize::try_from(lane.0.checked_rem(count)?).ok()?)?;
+        let count = u64::try_from(self.offices.all.len()).ok()?;
+        let own = self.offices.all.get(usize::try_from(lane.0.checked_rem(count)?).ok()?)?;
         if count == 1 {
             return Some(&own.desk);
         }
@@ -234,7 +231,7 @@ impl Hsm {
         if load.is_some_and(|load| load <= own.sessions * 4) {
             return Some(&own.desk);
         }
-        let open = self.offices.0.iter().filter_map(|office| Some((office.desk.load()?, office)));
+        let open = self.offices.all.iter().filter_map(|office| Some((office.desk.load()?, office)));
         let least = open.min_by_key(|(load, _)| *load);
         let better = least.filter(|(least, _)| load.is_none_or(|load| least * 2 < load));
         Some(better.map_or(&own.desk, |(_, office)| &office.desk))
@@ -244,19 +241,40 @@ impl Hsm {
 const ANOTHER: HsmError =
     HsmError::Misbehaved(std::borrow::Cow::Borrowed("it answered something else than was asked"));
 
+impl Offices {
+    fn open(settings: &Settings) -> Result<Self, HsmError> {
+        let count = match &settings.isolation {
+            Isolation::Thread => 1,
+            Isolation::Process(processes) => processes.count.max(1),
+        };
+        let (stop, stopped) = crossbeam_channel::bounded(0);
+        let mut offices = Self { _stop: stop, all: Vec::with_capacity(count) };
+        // One after the other: a PIN that the token refuses is tried once, by whomever.
+        let refused = Arc::default();
+        for _ in 0..count {
+            offices.all.push(Office::open(settings, stopped.clone(), Arc::clone(&refused))?);
+        }
+        Ok(offices)
+    }
+}
+
 impl Office {
     /// Fails when somebody has to change something first; an HSM that is away is waited for by the keeper.
-    fn open(settings: &Settings, refused: Arc<Mutex<bool>>) -> Result<Self, HsmError> {
+    fn open(
+        settings: &Settings,
+        stopped: Receiver<Infallible>,
+        refused: Arc<Mutex<bool>>,
+    ) -> Result<Self, HsmError> {
         let (first, begun) = crossbeam_channel::bounded(1);
         let (tell, events) = crossbeam_channel::unbounded();
         let desk = Arc::new(Desk::new(settings.queue, tell.clone()));
         let keeper =
-            Keeper::new(settings.clone(), Arc::clone(&desk), (tell.clone(), events), refused);
+            Keeper::new(settings.clone(), Arc::clone(&desk), (tell, events), stopped, refused);
         let keeper = thread::Builder::new()
             .name("hsm-keeper".to_owned())
             .spawn(move || keeper.run(&first))
             .map_err(|source| HsmError::Setup(source.to_string()))?;
-        let office = Self { desk, sessions: settings.sessions(), tell, keeper: Some(keeper) };
+        let office = Self { desk, sessions: settings.sessions(), keeper: Some(keeper) };
         match begun.recv() {
             Ok(Err(error)) if error.is_final() => Err(error),
             _ => Ok(office),
@@ -264,18 +282,8 @@ impl Office {
     }
 }
 
-impl Drop for Offices {
-    fn drop(&mut self) {
-        // All at once: each may take a while.
-        for office in &self.0 {
-            let _ = office.tell.send(Event::Stop);
-        }
-    }
-}
-
 impl Drop for Office {
     fn drop(&mut self) {
-        let _ = self.tell.send(Event::Stop);
         if let Some(keeper) = self.keeper.take() {
             let _ = keeper.join();
         }

@@ -3,10 +3,11 @@
 use std::{fs::File, io, sync::Arc};
 
 use super::{
-    HsmError,
+    HsmError, Settings,
     crew::{Crew, Reply},
+    generation::Login,
     request::Request,
-    wire::{Charge, Order, Report, Wire},
+    wire::{Charge, Order, Reached, Report, Wire},
 };
 
 /// Serves the process that started this one. `log` starts the log: a filter, and whether it is JSON.
@@ -32,13 +33,24 @@ pub fn serve(log: impl FnOnce(&str, bool)) -> io::Result<()> {
             to.cut();
         }
     });
+    match begin(&settings, &wire, &reply) {
+        // Its end is waited for.
+        Ok(_crew) => wire.wait_for_end(),
+        Err(error) => wire.send(&Report::of_beginning(Err(error))),
+    }
+}
+
+/// Takes up work, and tells what has been reached.
+fn begin(settings: &Settings, wire: &Wire, reply: &Reply) -> Result<Crew, HsmError> {
+    let tell = |reached| wire.send(&Report::of_beginning(Ok(reached)));
+    let gone = |_| HsmError::Stopped;
+    let login = Login::new(settings)?;
+    tell(Reached::Login).map_err(gone)?;
     let from = wire.clone();
-    let crew = match Crew::start(&settings, move || orders(from.clone()), &reply) {
-        Ok(crew) => crew,
-        Err(error) => return wire.send(&Report::of_start(Err(error))),
-    };
-    wire.send(&Report::of_start(crew.signing_key().ok_or(HsmError::Stopped)))?;
-    wire.wait_for_end()
+    let crew = Crew::start(login, settings, move || orders(from.clone()), reply)?;
+    let key = crew.signing_key().cloned().ok_or(HsmError::Stopped)?;
+    tell(Reached::Work(key)).map_err(gone)?;
+    Ok(crew)
 }
 
 /// What one worker finds on `wire`. An order that is not understood ends all: the service sees that, and starts another process.

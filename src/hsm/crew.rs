@@ -12,7 +12,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError};
 
 use super::{
     HsmError, Settings, SigningKey,
-    generation::Generation,
+    generation::{Generation, Login},
     request::{Outcome, Request},
     worker::Worker,
 };
@@ -34,8 +34,9 @@ pub(super) struct Crew {
 }
 
 impl Crew {
-    /// Loads the module, logs in, finds the keys, passes the self-test, and takes up work: what each worker finds in `orders`.
+    /// Finds the keys, passes the self-test, and takes up work: what each worker finds in `orders`.
     pub(super) fn start<O>(
+        login: Login,
         settings: &Settings,
         orders: impl Fn() -> O + Clone + Send + 'static,
         reply: &Reply,
@@ -43,7 +44,7 @@ impl Crew {
     where
         O: Iterator<Item = (u64, Request)>,
     {
-        let generation = Arc::new(Generation::open(settings)?);
+        let generation = Arc::new(Generation::new(login, settings)?);
         Worker::new(Arc::clone(&generation))?.self_test()?;
         let workers = (0..settings.sessions())
             .map(|_| Worker::new(Arc::clone(&generation)))

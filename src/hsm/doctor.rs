@@ -7,8 +7,13 @@ mod traits;
 use std::sync::Arc;
 
 use super::{
-    HsmError, Settings, WrappedKek, generation::Generation, module::Module, root::stored_roots,
-    signing::Signer, template, worker::Worker,
+    HsmError, Settings, WrappedKek,
+    generation::{Generation, Login},
+    module::Module,
+    root::stored_roots,
+    signing::Signer,
+    template,
+    worker::Worker,
 };
 
 /// One thing that was looked at.
@@ -106,7 +111,8 @@ fn walk(settings: &Settings, keks: Option<&[WrappedKek]>, notes: &mut Notes) -> 
         let (label, id) = (template::SIGNING_LABEL, signer.public().id());
         format!("{label:?}, EC P-256, sensitive, not extractable, id {id}")
     })?;
-    let tested = Generation::open(settings)
+    let tested = Login::new(settings)
+        .and_then(|login| Generation::new(login, settings))
         .and_then(|generation| Worker::new(Arc::new(generation))?.self_test());
     notes.step("self-test", tested, |()| {
         "wraps, unwraps, signs; refuses a flipped bit and a wrong AAD".to_owned()

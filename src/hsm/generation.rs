@@ -32,17 +32,37 @@ pub(super) struct Generation {
     module: Module,
 }
 
-impl Generation {
-    pub(super) fn open(settings: &Settings) -> Result<Self, HsmError> {
+/// The module, and a session with its token that is logged in.
+pub(super) struct Login {
+    anchor: Session,
+    slot: Slot,
+    module: Module,
+}
+
+impl Login {
+    /// Loads the module, and logs in.
+    pub(super) fn new(settings: &Settings) -> Result<Self, HsmError> {
         let module = Module::load(settings)?;
-        // What fails from here on may be tried again, by who initializes the module anew.
-        Self::find(&module, settings).inspect_err(|_| drop(module.clone().finalize()))
+        let log_in = || {
+            let slot = module.find_token(&settings.token_label)?;
+            let anchor = module.open_ro_session(slot)?;
+            anchor.log_in(&settings.pin()?)?;
+            Ok(Self { anchor, slot, module: module.clone() })
+        };
+        // Whoever tries again initializes the module anew.
+        log_in().inspect_err(|_| drop(module.clone().finalize()))
+    }
+}
+
+impl Generation {
+    /// Finds the keys.
+    pub(super) fn new(login: Login, settings: &Settings) -> Result<Self, HsmError> {
+        let module = login.module.clone();
+        Self::find(login, settings).inspect_err(|_| drop(module.finalize()))
     }
 
-    fn find(module: &Module, settings: &Settings) -> Result<Self, HsmError> {
-        let slot = module.find_token(&settings.token_label)?;
-        let anchor = module.open_ro_session(slot)?;
-        anchor.log_in(&settings.pin()?)?;
+    fn find(login: Login, settings: &Settings) -> Result<Self, HsmError> {
+        let Login { anchor, slot, module } = login;
         let roots = Roots::find(&anchor)?;
         let signer = Signer::find(&anchor)?.at_hand(&anchor);
         Ok(Self {
@@ -53,7 +73,7 @@ impl Generation {
             proven: Mutex::default(),
             owners: Owners::new(anchor, settings.sessions()),
             slot,
-            module: module.clone(),
+            module,
         })
     }
 

@@ -1,27 +1,16 @@
 //! Where a module is loaded: on threads here, or in another process.
 
-use std::{
-    io,
-    process::{Child, Command, Stdio},
-    sync::Arc,
-    thread,
-    time::{Duration, Instant},
-};
+use std::{convert::Infallible, time::Duration};
 
-use crossbeam_channel::Sender;
+use crossbeam_channel::{Receiver, Sender};
 
 use super::{
-    HsmError, Isolation, Processes, Settings, SigningKey,
+    HsmError, Isolation, Settings, SigningKey,
     crew::{Crew, Reply},
+    generation::Login,
+    process::{self, Process},
     request::Request,
-    wire::{Charge, Order, Report, Wire},
 };
-
-/// How long a worker's process may take to begin.
-const START: Duration = Duration::from_secs(10);
-
-/// The command that tells the program to be a worker.
-pub const WORKER: &str = "hsm-worker";
 
 /// Takes requests; what comes of them is told by the reply that it was started with.
 pub(super) enum Home {
@@ -37,25 +26,54 @@ pub(super) enum Asked {
     Full,
 }
 
-impl Home {
-    /// Starts one. `ended` is called when a process ends by itself.
-    pub(super) fn start(
+/// A home to be: it is logged in.
+pub(super) enum Beginning {
+    Threads(Login, Reply),
+    Process(process::Beginning),
+}
+
+/// How long one step of a beginning is waited for: so long, and no longer than the engine runs. Threads cannot be left alone.
+pub(super) struct Patience<'a> {
+    pub(super) most: Duration,
+    pub(super) stopped: &'a Receiver<Infallible>,
+}
+
+impl Beginning {
+    /// Begins one. `ended` is called when a process ends by itself.
+    pub(super) fn log_in(
         settings: &Settings,
-        reply: &Reply,
+        reply: Reply,
         ended: impl FnOnce() + Send + 'static,
-    ) -> Result<(Self, SigningKey), HsmError> {
-        match &settings.isolation {
-            Isolation::Thread => {
-                let (threads, key) = Threads::start(settings, reply)?;
-                Ok((Self::Threads(threads), key))
+        patience: &Patience<'_>,
+    ) -> Result<Self, HsmError> {
+        Ok(match &settings.isolation {
+            Isolation::Thread => Self::Threads(Login::new(settings)?, reply),
+            Isolation::Process(processes) => Self::Process(process::Beginning::log_in(
+                settings, processes, reply, ended, patience,
+            )?),
+        })
+    }
+
+    /// Waits until it takes requests.
+    pub(super) fn open(
+        self,
+        settings: &Settings,
+        patience: &Patience<'_>,
+    ) -> Result<(Home, SigningKey), HsmError> {
+        match self {
+            Self::Threads(login, reply) => {
+                let (threads, key) = Threads::start(login, settings, &reply)?;
+                Ok((Home::Threads(threads), key))
             }
-            Isolation::Process(processes) => {
-                let (process, key) = Process::start(settings, processes, reply, ended)?;
-                Ok((Self::Process(process), key))
+            Self::Process(beginning) => {
+                let (process, key) = beginning.open(patience)?;
+                Ok((Home::Process(process), key))
             }
         }
     }
+}
 
+impl Home {
     /// Has `request` done.
     pub(super) fn ask(&self, number: u64, request: &Request) -> Result<Asked, HsmError> {
         match self {
@@ -80,9 +98,13 @@ pub(super) struct Threads {
 }
 
 impl Threads {
-    fn start(settings: &Settings, reply: &Reply) -> Result<(Self, SigningKey), HsmError> {
+    fn start(
+        login: Login,
+        settings: &Settings,
+        reply: &Reply,
+    ) -> Result<(Self, SigningKey), HsmError> {
         let (requests, queue) = crossbeam_channel::unbounded();
-        let crew = Crew::start(settings, move || queue.clone().into_iter(), reply)?;
+        let crew = Crew::start(login, settings, move || queue.clone().into_iter(), reply)?;
         let key = crew.signing_key().cloned().ok_or(HsmError::Stopped)?;
         Ok((Self { requests, _crew: crew }, key))
     }
@@ -90,90 +112,5 @@ impl Threads {
     fn ask(&self, number: u64, request: &Request) -> Result<Asked, HsmError> {
         let sent = self.requests.send((number, request.clone()));
         sent.map(|()| Asked::Taken).map_err(|_| HsmError::Stopped)
-    }
-}
-
-/// A worker's process. Dropped, it finishes what it has, and is killed when that takes too long.
-pub(super) struct Process {
-    /// None when it was killed.
-    child: Option<Child>,
-    wire: Wire,
-    patience: Duration,
-}
-
-impl Process {
-    fn start(
-        settings: &Settings,
-        processes: &Processes,
-        reply: &Reply,
-        ended: impl FnOnce() + Send + 'static,
-    ) -> Result<(Self, SigningKey), HsmError> {
-        let failed =
-            |error: io::Error| HsmError::Setup(format!("a worker does not start: {error}"));
-        let (wire, input) = Wire::pair().map_err(failed)?;
-        let child = Command::new(&processes.program)
-            .arg(WORKER)
-            .stdin(Stdio::from(input))
-            // What a module prints goes where the log goes.
-            .stdout(io::stderr())
-            .spawn()
-            .map_err(failed)?;
-        let reports = wire.clone().messages::<Report>();
-        let mut process = Self { child: Some(child), wire, patience: settings.deadline };
-        process.wire.send(&Charge::new(settings, &processes.log)).map_err(failed)?;
-        let (begun, beginning) = crossbeam_channel::bounded(1);
-        let reply = Arc::clone(reply);
-        thread::Builder::new()
-            .name("hsm-reports".to_owned())
-            .spawn(move || {
-                let mut reports = reports.map_while(Result::ok);
-                if begun.send(reports.next()).is_ok() {
-                    for report in reports {
-                        reply(report.number, report.read());
-                    }
-                    ended();
-                }
-            })
-            .map_err(failed)?;
-        match beginning.recv_timeout(START) {
-            Ok(Some(report)) => Ok((process, report.signing_key()?)),
-            Ok(None) => Err(HsmError::Away("the module's process died at its start".to_owned())),
-            Err(_) => {
-                process.kill();
-                Err(HsmError::Away("the module does not come back at its start".to_owned()))
-            }
-        }
-    }
-
-    fn ask(&self, number: u64, request: &Request) -> Result<Asked, HsmError> {
-        match self.wire.try_send(&Order::new(number, request)) {
-            Ok(()) => Ok(Asked::Taken),
-            // It stands still, or has long orders: who asks must not wait here.
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Asked::Full),
-            Err(_) => Err(HsmError::Stopped),
-        }
-    }
-
-    /// Its end is waited for elsewhere: a driver may hold it for as long as it likes.
-    fn kill(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            let _ = child.kill();
-            thread::spawn(move || child.wait());
-        }
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        self.wire.end();
-        let begun = Instant::now();
-        while begun.elapsed() < self.patience {
-            match self.child.as_mut().map(Child::try_wait) {
-                Some(Ok(None)) => thread::sleep(Duration::from_millis(5)),
-                _ => return,
-            }
-        }
-        tracing::warn!("the HSM's module does not come back: its process is killed");
-        self.kill();
     }
 }

@@ -1,13 +1,23 @@
 //! Sees to it that there is a home: opens it, replaces it when its token is sick or it is worn, kills it when it hangs.
 
 use std::{
+    convert::Infallible,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, select};
+use crossbeam_channel::{Receiver, Sender, TryRecvError, select};
 
-use super::{HsmError, Isolation, Settings, SigningKey, crew::Reply, desk::Desk, home::Home};
+use super::{
+    HsmError, Isolation, Settings, SigningKey,
+    crew::Reply,
+    desk::Desk,
+    home::{Beginning, Home, Patience},
+};
+
+/// How long a step of the first beginning may take, and the least that one of a later beginning may: a machine may be busy.
+const START: Duration = Duration::from_secs(10);
+const LEAST: Duration = Duration::from_secs(1);
 
 /// How often it looks, and the first pause between two attempts; the longest.
 const TICK: Duration = Duration::from_millis(100);
@@ -19,8 +29,6 @@ pub(super) enum Event {
     Sick(u64),
     /// It ended.
     Ended(u64),
-    /// The engine stops.
-    Stop,
 }
 
 /// Keeps one home.
@@ -29,9 +37,13 @@ pub(super) struct Keeper {
     desk: Arc<Desk>,
     events: Receiver<Event>,
     tell: Sender<Event>,
+    /// Disconnected when the engine stops.
+    stopped: Receiver<Infallible>,
     /// Of the home that is open, and of the last one that was tried.
     number: u64,
     tried: u64,
+    /// How long a step of a beginning may take.
+    patience: Duration,
     pause: Duration,
     /// When the home was opened.
     opened: Option<Instant>,
@@ -44,10 +56,23 @@ impl Keeper {
         settings: Settings,
         desk: Arc<Desk>,
         (tell, events): (Sender<Event>, Receiver<Event>),
+        stopped: Receiver<Infallible>,
         refused: Arc<Mutex<bool>>,
     ) -> Self {
-        let (number, tried, pause, opened) = (0, 0, TICK, None);
-        Self { settings, desk, events, tell, number, tried, pause, opened, refused }
+        let (number, tried, patience, pause, opened) = (0, 0, START, TICK, None);
+        Self {
+            settings,
+            desk,
+            events,
+            tell,
+            stopped,
+            number,
+            tried,
+            patience,
+            pause,
+            opened,
+            refused,
+        }
     }
 
     /// Keeps a home until the engine stops. What came of the first attempt is told to `first`.
@@ -64,11 +89,13 @@ impl Keeper {
                 let _ = first.try_send(Ok(()));
                 self.watch()
             }
+            Err(_) if self.has_stopped() => None,
             Err(error) => {
-                let _ = first.try_send(Err(error.clone()));
+                let is_first = first.try_send(Err(error.clone())).is_ok();
                 if self.is_final(&error) {
                     self.desk.away(error);
-                    return self.wait(None);
+                    // Who is told so first does not start the engine.
+                    return if is_first { None } else { self.wait(None) };
                 }
                 tracing::warn!(%error, "the HSM is away; trying again");
                 self.desk.away(HsmError::Away(error.to_string()));
@@ -85,6 +112,21 @@ impl Keeper {
     }
 
     fn start(&mut self) -> Result<(Home, SigningKey), HsmError> {
+        let begun = Instant::now();
+        let beginning = self.log_in()?;
+        let logged_in = Instant::now();
+        let opened = beginning.open(&self.settings, &self.patience())?;
+        // What has worked once does not take many times as long, unless it hangs.
+        let longest = logged_in.elapsed().max(logged_in - begun);
+        self.patience = (longest * 4).max(self.settings.deadline).clamp(LEAST, START);
+        Ok(opened)
+    }
+
+    const fn patience(&self) -> Patience<'_> {
+        Patience { most: self.patience, stopped: &self.stopped }
+    }
+
+    fn log_in(&mut self) -> Result<Beginning, HsmError> {
         // One at a time, until it is known what the token says to the PIN.
         let refused = Arc::clone(&self.refused);
         let mut refused = refused.lock().unwrap_or_else(PoisonError::into_inner);
@@ -102,12 +144,16 @@ impl Keeper {
         });
         let tell = self.tell.clone();
         let ended = move || drop(tell.send(Event::Ended(number)));
-        Home::start(&self.settings, &reply, ended).inspect_err(|error| {
+        Beginning::log_in(&self.settings, reply, ended, &self.patience()).inspect_err(|error| {
             if *error == HsmError::PinIncorrect {
                 *refused = true;
                 tracing::error!(%error, "the HSM cannot be used before somebody changes something");
             }
         })
+    }
+
+    fn has_stopped(&self) -> bool {
+        self.stopped.try_recv() == Err(TryRecvError::Disconnected)
     }
 
     fn open(&mut self, home: Home, key: SigningKey) -> Option<Home> {
@@ -123,13 +169,9 @@ impl Keeper {
     /// Waits for `time`, or for ever; `None` when the engine stops.
     fn wait(&self, time: Option<Duration>) -> Option<()> {
         let over = time.map_or_else(crossbeam_channel::never, crossbeam_channel::after);
-        loop {
-            select! {
-                recv(self.events) -> event => if matches!(event, Ok(Event::Stop) | Err(_)) {
-                    return None;
-                },
-                recv(over) -> _ => return Some(()),
-            }
+        select! {
+            recv(self.stopped) -> _ => None,
+            recv(over) -> _ => Some(()),
         }
     }
 
@@ -137,13 +179,17 @@ impl Keeper {
     fn watch(&mut self) -> Option<()> {
         let mut sick: Option<Instant> = None;
         loop {
-            match self.events.recv_timeout(TICK) {
-                Ok(Event::Stop) | Err(RecvTimeoutError::Disconnected) => return None,
-                Ok(Event::Ended(number)) if number == self.number => {
+            let event = select! {
+                recv(self.stopped) -> _ => return None,
+                recv(self.events) -> event => event.ok(),
+                default(TICK) => None,
+            };
+            match event {
+                Some(Event::Ended(number)) if number == self.number => {
                     return self.lose("the module's process died");
                 }
-                Ok(Event::Ended(number)) => self.desk.orphaned(number),
-                Ok(Event::Sick(number)) if number == self.number => {
+                Some(Event::Ended(number)) => self.desk.orphaned(number),
+                Some(Event::Sick(number)) if number == self.number => {
                     sick = sick.or(self.opened.map(|opened| opened + LONGEST));
                 }
                 _ => {}
@@ -202,6 +248,7 @@ impl Keeper {
             }
             // The old one does what it still can, and nobody tries again.
             Err(HsmError::PinIncorrect) => Replaced::Never,
+            Err(_) if self.has_stopped() => Replaced::Never,
             Err(error) => {
                 tracing::warn!(%error, "the HSM does not answer as it must, and not to another process either");
                 self.pause = LONGEST.min(self.pause * 2);

@@ -12,7 +12,7 @@ use cryptoki::{
     types::AuthPin,
 };
 
-use super::{HsmError, Pin, Profile, Settings, template};
+use super::{HsmError, Pin, Profile, Settings, template, token_file};
 
 /// The module; clones share it.
 #[derive(Clone)]
@@ -35,6 +35,9 @@ impl Module {
         let module = hsm_module::Module::load(&settings.module).map_err(|error| {
             HsmError::Setup(format!("hsm.module: {path} cannot be loaded: {error}"))
         })?;
+        if profile.rewrites_token {
+            token_file::mend();
+        }
         match module.initialize(init_args) {
             Ok(()) | Err(Error::Pkcs11(RvError::CryptokiAlreadyInitialized, _)) => {
                 Ok(Self { module, profile })
@@ -46,15 +49,26 @@ impl Module {
         }
     }
 
-    /// The slot that holds the token called `label`.
+    /// The slot that holds the token called `label`, which is about to be logged in to.
     pub(super) fn find_token(&self, label: &str) -> Result<Slot, HsmError> {
         let slots = self.module.get_slots_with_initialized_token()?;
+        let rewrites = self.profile.rewrites_token;
         for slot in &slots {
-            if self.module.get_token_info(*slot)?.label() == label {
+            let token = self.module.get_token_info(*slot)?;
+            if token.label() == label {
+                if rewrites {
+                    token_file::keep(token.serial_number());
+                }
                 return Ok(*slot);
             }
         }
         let missing = format!("hsm.token_label: no token is called {label:?}");
+        if let Some(file) = rewrites.then(token_file::lost).flatten() {
+            return Err(HsmError::Setup(format!(
+                "{missing}, and {} is empty: a login was cut short, and there is no copy beside it to put back",
+                file.display()
+            )));
+        }
         // Where there is none at all, it may come.
         Err(if slots.is_empty() { HsmError::Away(missing) } else { HsmError::Setup(missing) })
     }

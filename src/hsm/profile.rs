@@ -32,14 +32,21 @@ pub struct Profile {
     pub(super) init_args: Option<&'static str>,
     /// What wrong PINs do.
     pub(super) lockout: Lockout,
+    /// Whether a login that is cut short may lose the token, as [`super::token_file`] says.
+    pub(super) rewrites_token: bool,
     /// Codes that mean something else than the table of `failure.rs` says.
     pub(super) codes: &'static [(RvError, Class)],
 }
 
 impl Profile {
     /// SoftHSM 2.6. It saturates at one thread a process; two are the worst choice. It refuses the length of a key that is unwrapped.
-    pub const SOFTHSM: Self =
-        Self { name: "softhsm", maker: Some("SoftHSM"), lockout: Lockout::Never, ..Self::STANDARD };
+    pub const SOFTHSM: Self = Self {
+        name: "softhsm",
+        maker: Some("SoftHSM"),
+        lockout: Lockout::Never,
+        rewrites_token: true,
+        ..Self::STANDARD
+    };
 
     /// Kryoptic 1.5.
     pub const KRYOPTIC: Self = Self {
@@ -74,6 +81,7 @@ impl Profile {
         stores_mechanisms: true,
         init_args: None,
         lockout: Lockout::Unknown,
+        rewrites_token: false,
         codes: &[],
     };
 

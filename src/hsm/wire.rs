@@ -6,7 +6,7 @@ mod report;
 
 pub(super) use charge::Charge;
 pub(super) use order::Order;
-pub(super) use report::Report;
+pub(super) use report::{Reached, Report};
 
 use std::{
     io,
@@ -68,6 +68,9 @@ impl Wire {
     /// From a buffer that is wiped: a message may hold a DEK.
     fn put(&self, message: &impl Message, flags: SendFlags) -> io::Result<()> {
         let bytes = Zeroizing::new(message.encode_to_vec());
+        if bytes.is_empty() {
+            return Err(io::Error::other("a message without content is how the end looks"));
+        }
         if bytes.len() > MOST {
             return Err(io::Error::other("a message is too long"));
         }

@@ -1,6 +1,6 @@
 //! What breaks, breaks for as long as it is broken.
 
-use std::{sync::Arc, time::Duration};
+use std::{fs, sync::Arc, time::Duration};
 
 use crate::{
     load::Load,
@@ -76,6 +76,8 @@ faults! {
     a_module_that_crashes: Served, "function=C_Decrypt kill from=40";
     a_key_for_another_when_reading: Away, "function=C_DecryptInit swap_key from=5";
     a_key_for_another_when_writing: Away, "function=C_EncryptInit,C_DecryptInit swap_key from=20";
+    a_key_for_another_in_the_wrap_alone: Away, "function=C_EncryptInit swap_key from=20";
+    bytes_that_change_in_one_wrap: Served, "function=C_Encrypt corrupt from=20 count=1";
     a_key_for_another_in_everything: Away, "function=C_EncryptInit,C_DecryptInit,C_WrapKey,C_UnwrapKey,C_SignInit swap_key from=9";
     a_token_that_says_nothing: Away, "function=* return=CKR_GENERAL_ERROR";
     one_failure_of_one_call: Served, "function=C_Decrypt return=CKR_DEVICE_ERROR from=7 count=1";
@@ -99,6 +101,60 @@ async fn a_worker_that_is_killed() {
         || ()
     })
     .await;
+}
+
+/// SoftHSM cuts the file to nothing before it writes it, and whoever is killed then leaves it so.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_login_that_was_cut_short() {
+    outlives(start().await, Meanwhile::Served, Duration::from_secs(2), |service| {
+        fs::write(service.token_file(), "").unwrap();
+        service.kill_workers();
+        || ()
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_login_that_was_cut_short_before_there_was_a_copy_is_told() {
+    let mut service = Service::start(&[]).await;
+    service.stop();
+    let file = service.token_file();
+    fs::remove_file(file.with_extension("object.copy")).unwrap();
+    fs::write(&file, "").unwrap();
+    let says = format!("{} is empty: a login was cut short", file.display());
+    for verbs in [&["serve"][..], &["hsm", "doctor"]] {
+        let said = service.refuses(verbs);
+        assert!(said.contains(&says), "{verbs:?}: {said}");
+    }
+}
+
+/// One is stopped before it has logged in, one behind that; each is left behind, and the others do not wait for it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn workers_that_stand_still_at_their_start() {
+    let env = [("USERSECRET_HSM__DEADLINE_MS", "1000"), ("USERSECRET_HSM__PROCESSES", "2")];
+    for function in ["C_Login", "C_EncryptInit"] {
+        let mut service = Service::start(&env).await;
+        let load = Load::start(&service).await;
+        load.all_is_well().await;
+        service.faults.set(&format!("function={function} hang")).unwrap();
+        let before = service.workers();
+        service.kill_workers();
+        let begins = || {
+            let is_new = |pid| before.iter().all(|(old, _)| *old != pid);
+            service.workers().into_iter().find(|(pid, _)| is_new(*pid))
+        };
+        eventually("one begins", async || begins().is_some()).await;
+        let stopped = begins().unwrap().0;
+        service.signal(stopped, "STOP");
+        service.faults.set("").unwrap();
+        load.heals().await;
+        load.all_is_well().await;
+        eventually("it is gone", async || service.workers().iter().all(|(pid, _)| *pid != stopped))
+            .await;
+        assert!(service.log().contains("does not come back at its start"), "{}", service.log());
+        load.end().await;
+        service.stop();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -188,10 +188,20 @@ impl Service {
 
     pub fn kill_workers(&self) {
         for (pid, _) in self.workers() {
-            assert!(
-                Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap().success()
-            );
+            self.signal(pid, "KILL");
         }
+    }
+
+    /// Sends a signal to one of its processes.
+    pub fn signal(&self, pid: u32, signal: &str) {
+        let sent = Command::new("kill").args(["-s", signal, &pid.to_string()]).status();
+        assert!(sent.unwrap().success());
+    }
+
+    /// Where SoftHSM keeps label and PINs of the only token.
+    pub fn token_file(&self) -> PathBuf {
+        let mut tokens = fs::read_dir(self.data().join("softhsm/tokens")).unwrap();
+        tokens.next().unwrap().unwrap().path().join("token.object")
     }
 
     pub fn log(&self) -> String {

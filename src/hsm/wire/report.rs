@@ -12,7 +12,15 @@ use super::{
     Kek,
 };
 
-/// What came of an order; of the start, as number 0, with the public signing key as its bytes.
+/// How far a worker that begins has come.
+pub(in crate::hsm) enum Reached {
+    /// The token took the PIN.
+    Login,
+    /// It takes orders, and signs by this key.
+    Work(SigningKey),
+}
+
+/// What came of an order; as number 0 what a worker that begins has reached, with the public signing key as its bytes.
 #[derive(PartialEq, Message)]
 #[prost(skip_debug)]
 pub(in crate::hsm) struct Report {
@@ -59,6 +67,7 @@ enum Kind {
     Stopped = 11,
     Rewrapped = 12,
     NoRoot = 13,
+    Login = 14,
 }
 
 impl std::fmt::Debug for Report {
@@ -84,17 +93,26 @@ impl Report {
         report
     }
 
-    /// Of the start.
-    pub(in crate::hsm) fn of_start(started: Result<&SigningKey, HsmError>) -> Self {
-        Self::new(0, started.map(|key| Answer::Signature(key.spki().to_vec())))
+    /// What a worker that begins has reached.
+    pub(in crate::hsm) fn of_beginning(reached: Result<Reached, HsmError>) -> Self {
+        let mut report = Self::default();
+        match reached {
+            Ok(Reached::Login) => report.set_kind(Kind::Login),
+            Ok(Reached::Work(key)) => report.put(Answer::Signature(key.spki().to_vec())),
+            Err(error) => report.put_error(error),
+        }
+        report
     }
 
-    pub(in crate::hsm) fn signing_key(self) -> Result<SigningKey, HsmError> {
-        match self.read()? {
+    pub(in crate::hsm) fn reached(self) -> Result<Reached, HsmError> {
+        if self.kind() == Kind::Login {
+            return Ok(Reached::Login);
+        }
+        let key = match self.read()? {
             Answer::Signature(spki) => SigningKey::from_spki(&spki),
             _ => None,
-        }
-        .ok_or_else(|| HsmError::misbehaved("a worker has no signing key"))
+        };
+        key.map(Reached::Work).ok_or_else(|| HsmError::misbehaved("a worker has no signing key"))
     }
 
     fn put(&mut self, answer: Answer) {
@@ -177,6 +195,7 @@ impl Report {
             Kind::Misbehaved => return Err(HsmError::Misbehaved(text.into())),
             Kind::Away => return Err(HsmError::Away(text)),
             Kind::Stopped => return Err(HsmError::Stopped),
+            Kind::Login => return Err(foreign()),
             Kind::Call => {
                 let class = usize::try_from(self.class).ok().and_then(|at| Class::ALL.get(at));
                 let class = class.copied().unwrap_or(Class::Doubtful);
