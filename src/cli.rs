@@ -284,6 +284,15 @@ fn create_private(file: &Path) -> Result<File, Failure> {
     created.map_err(|error| format!("{}: {error}", file.display()).into())
 }
 
+/// Removes those of `files` that are empty: such a one must not pass for what was to be in it.
+fn remove_empty<'a>(files: impl IntoIterator<Item = &'a PathBuf>) {
+    for file in files {
+        if std::fs::metadata(file).is_ok_and(|about| about.len() == 0) {
+            let _ = std::fs::remove_file(file);
+        }
+    }
+}
+
 /// Starts this program again with the variables that the module wants, unless they are set.
 ///
 /// A module reads its environment in C; only the start of a process sets that safely.

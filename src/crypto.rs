@@ -12,7 +12,7 @@ mod plaintext;
 pub use aad::Aad;
 pub use document::SealedDocument;
 pub use envelope::Envelope;
-pub use keyring::{Kek, Keyring, WrappedDek, is_of_an_old_root};
+pub use keyring::{Kek, Keyring, WrappedDek, missing_root};
 pub use plaintext::Plaintext;
 
 pub use crate::hsm::SealedBlock;

@@ -112,6 +112,11 @@ impl Database {
         settings.patient().open_existing(settings.owner()?, 4).await
     }
 
+    /// Whether there may be such a database: false where it is a file of SQLite that is not there.
+    pub fn may_exist(settings: &DatabaseSettings) -> Result<bool> {
+        Ok(settings.sqlite_file()?.is_none_or(|file| file.exists()))
+    }
+
     /// Whether every migration has been applied.
     pub async fn is_current(&self) -> Result<bool> {
         migrate::is_current(self.reader()).await

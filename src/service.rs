@@ -18,23 +18,29 @@ pub use crate::store::{Page, Place, Position, RegisteredIssuer, UserSecret};
 pub use import::{ImportInput, Imported};
 pub use input::{CreateInput, DataLimits, DeleteInput, UpdateDataInput, UpdateInput};
 pub use issuer::{IssuerLimits, IssuerService};
-pub use keys::{AT_ONCE, KeyLimits, KeyService, Pace, RootRotation, Run, Verified};
+pub use keys::{AT_ONCE, KeyLimits, KeyService, LeftKek, Pace, RootRotation, Run, Verified};
 pub use tags::{MAX_DEPTH, depth};
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use serde_json::{Map, Value};
 
 use crate::{
     auth::{Gate, Intent, Parameters, Scope, Verb},
     clock::Clock,
-    crypto::{Aad, Keyring, Plaintext, is_of_an_old_root},
+    crypto::{Aad, Keyring, Plaintext, missing_root},
     error::{Code, Error, Result},
     ids::{DataVersion, DomainId, IdSource, UserId, UserSecretId},
     query::{Field, ListQuery, Search},
     statistics::{Outcome, Statistics},
     store::{DataChange, Inserted, Store},
 };
+
+/// When a reveal that took too long may be tried again.
+const RETRY: Duration = Duration::from_secs(1);
 
 /// How often a write that lost a race is tried again.
 const TRIES: usize = 32;
@@ -234,7 +240,7 @@ impl UserSecretService {
                     let aad = Aad::for_record(scope, &current.user_id, id, next)?;
                     let kek = self.keys.active(scope, 1).await?;
                     let envelope = match self.keyring.seal(&aad, &kek, &new.data).await {
-                        Err(error) if is_of_an_old_root(&error) && attempt < TRIES => {
+                        Err(error) if missing_root(&error).is_some() && attempt < TRIES => {
                             self.store.forget_kek(scope.domain(), &kek);
                             continue;
                         }
@@ -333,6 +339,7 @@ impl UserSecretService {
             .run(caller, intent, target, async |scope| {
                 id?;
                 let id = scope.secret()?;
+                let begun = Instant::now();
                 let sealed = self.store.find_sealed(scope, id, version).await?;
                 if sealed.expires_at.is_some_and(|moment| moment <= self.clock.now()) {
                     return Err(Error::failed_precondition("The user secret has expired."));
@@ -340,6 +347,10 @@ impl UserSecretService {
                 let aad = Aad::for_record(scope, &sealed.user_id, id, sealed.version)?;
                 let data =
                     self.keyring.open(&aad, &sealed.kek, sealed.envelope).await?.to_json()?;
+                // The domain may have been shredded meanwhile, and that be acknowledged.
+                if begun.elapsed() > self.keys.farewell() {
+                    return Err(Error::unavailable("the reveal took too long").after(RETRY));
+                }
                 Ok(Revealed { data, version: sealed.version })
             })
             .await

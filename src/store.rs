@@ -64,7 +64,7 @@ pub use kek::{KekInfo, KekPage, KeyState, Reserved};
 pub use list::{Page, Place};
 pub use reveal::Sealed;
 pub use rewrap::{DekBatch, Moved, Passed, Rewrap, StoredDek};
-pub use root::{PassedKek, newest_keks};
+pub use root::{PassedKek, has_keks_of_domains, newest_keks};
 pub use shred::{Destroyed, Shredding};
 pub use user_secret::UserSecret;
 pub use verify::StoredSecret;

@@ -4,8 +4,8 @@
 //! statements are functions there. Who may use them is not history: [`ACCESS`]
 //! is applied anew after every migration.
 
-pub use sea_orm_migration::MigratorTrait;
 use sea_orm_migration::prelude::*;
+pub use sea_orm_migration::{MigratorTrait, SchemaManager};
 
 mod m0001_user_secrets;
 mod m0002_audit;

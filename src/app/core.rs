@@ -68,7 +68,7 @@ impl Core {
                 max_age: max_age(config.keys.max_age_days),
                 max_wraps: config.keys.max_wraps.into(),
                 min_interval: i64::from(config.keys.min_rotation_interval_seconds) * 1_000_000,
-                // A request that shreds must end in its own time.
+                // A request that shreds is to end in its own time.
                 farewell: Duration::from_millis(
                     config.hsm.deadline_ms.min(config.server.request_timeout_ms / 2),
                 ),

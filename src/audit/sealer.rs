@@ -215,19 +215,22 @@ impl Sealer {
     async fn look_after_the_dead(&mut self) -> Result<()> {
         let silence = micros(self.settings.silence);
         let deadline = self.trail.now().saturating_sub(silence);
-        let mut outcome = Ok(());
         for dead in self.ledger.dead(deadline).await? {
             let known = self.inherited.iter().any(|(writer, _)| *writer == dead.writer);
             if dead.writer == self.trail.writer() || known {
                 continue;
             }
             // One whose rows are damaged holds up no other's, and nothing of this writer.
-            outcome = outcome.and(self.inherit(dead).await);
+            let writer = dead.writer.clone();
+            if let Err(error) = self.inherit(dead).await {
+                let causes = error.causes();
+                tracing::error!(writer, causes, "what a writer left cannot be sealed");
+            }
         }
         if let Some(since) = self.trail.take_doubt(deadline) {
-            outcome = outcome.and(self.settle(since).await);
+            self.settle(since).await?;
         }
-        outcome
+        Ok(())
     }
 
     async fn inherit(&mut self, dead: audit_writer::Model) -> Result<()> {

@@ -10,10 +10,11 @@ use clap::Subcommand;
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio_util::sync::CancellationToken;
 
-use super::{Failure, Quiet, Source, failure, job, print, say};
+use super::{Failure, Quiet, Source, failure, job, print, remove_empty, say};
 use crate::{
     app::Core,
     config::Config,
+    crypto::missing_root,
     database::Database,
     error::Code,
     ids::DomainId,
@@ -90,7 +91,7 @@ pub(super) fn run(command: DomainCommand) -> Result<(), Failure> {
         DomainCommand::Verify(named) => {
             let config = job::prepare(&named.source)?;
             run_in(&config, &named, async |core, caller| {
-                vouch(&config, core).await?;
+                vouch(&config, core).await;
                 verify(core, caller).await
             })
         }
@@ -105,10 +106,15 @@ pub(super) fn run(command: DomainCommand) -> Result<(), Failure> {
                 opened
                     .map_err(|error| format!("{}: {error}; nothing is shredded", file.display()))?;
             }
-            with(&named, async |core, caller| {
+            // To its end, whoever interrupts it: it cannot be begun again.
+            let never = CancellationToken::new();
+            let config = job::prepare(&named.source)?;
+            let done = as_operator(&config, &named, &never, async |core, caller| {
                 let shredding = core.keys.shred(&caller, None, || Ok(())).await.map_err(failure)?;
                 hand_over(&shredding, out.as_deref())
-            })
+            });
+            remove_empty(files.iter().flatten());
+            done
         }
         DomainCommand::Statement { named, out } => {
             with(&named, async |core, caller| match state(core, &caller).await?.shredding {
@@ -133,13 +139,22 @@ fn run_in(
     named: &Named,
     work: impl AsyncFnOnce(&Core, Caller) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    let domain = DomainId::parse(&named.domain).ok_or("the domain must be a domain id")?;
-    let run = upkeep::new_run().map_err(failure)?;
     let stop = CancellationToken::new();
-    job::with(config, &stop.clone(), async |core| {
-        let done = stop.run_until_cancelled(work(core, Caller::operator(domain, run))).await;
+    as_operator(config, named, &stop, async |core, caller| {
+        let done = stop.run_until_cancelled(work(core, caller)).await;
         done.unwrap_or_else(|| Err("stopped before the end; it may be begun again".into()))
     })
+}
+
+fn as_operator(
+    config: &Config,
+    named: &Named,
+    stop: &CancellationToken,
+    work: impl AsyncFnOnce(&Core, Caller) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let domain = DomainId::parse(&named.domain).ok_or("the domain must be a domain id")?;
+    let run = upkeep::new_run().map_err(failure)?;
+    job::with(config, stop, async |core| work(core, Caller::operator(domain, run)).await)
 }
 
 async fn state(core: &Core, caller: &Caller) -> Result<KeyState, Failure> {
@@ -182,7 +197,7 @@ fn rewrap(named: &Named, per_second: Option<u32>) -> Result<(), Failure> {
     let pace = per_second.unwrap_or(config.keys.rewrap_per_second);
     let pace = Some(pace).filter(|pace| *pace > 0).map(Pace::new);
     run_in(&config, named, async |core, caller| {
-        vouch(&config, core).await?;
+        vouch(&config, core).await;
         let holder = upkeep::new_run().map_err(failure)?;
         core.keys.ask_rewrap(&caller, None).await.map_err(failure)?;
         let bar = bar()?;
@@ -190,8 +205,10 @@ fn rewrap(named: &Named, per_second: Option<u32>) -> Result<(), Failure> {
         let rewrap = loop {
             match core.keys.run_rewrap(&caller, &holder, pace.as_ref(), None, &told).await {
                 Ok(Run::Finished | Run::Elsewhere) => {}
-                // It comes back.
-                Err(error) if error.code() == Code::Unavailable => {
+                // It comes back, but not a root by itself.
+                Err(error)
+                    if error.code() == Code::Unavailable && missing_root(&error).is_none() =>
+                {
                     bar.set_message(error.to_string());
                 }
                 Err(error) => return Err(failure(error)),
@@ -231,9 +248,11 @@ async fn verify(core: &Core, caller: Caller) -> Result<(), Failure> {
 
 /// Has a key of any domain open, where the configuration lets one see them: a new process cannot tell a damaged key from an HSM
 /// that does not work before.
-async fn vouch(config: &Config, core: &Core) -> Result<(), Failure> {
-    let Ok(owner) = Database::owner(&config.database.settings()?).await else { return Ok(()) };
-    core.keys.vouch(&owner).await.map_err(failure)
+async fn vouch(config: &Config, core: &Core) {
+    let Ok(settings) = config.database.settings() else { return };
+    if let Ok(owner) = Database::owner(&settings).await {
+        core.keys.vouch(&owner).await;
+    }
 }
 
 /// Prints the statement, or writes it and its signature into files of their own.

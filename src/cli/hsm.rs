@@ -9,13 +9,16 @@ use std::{
 };
 
 use self::exclusive::Exclusive;
-use super::{Failure, HsmCommand, Source, create_private, print, runtime, say, with_environment};
+use super::{
+    Failure, HsmCommand, Source, create_private, print, remove_empty, runtime, say,
+    with_environment,
+};
 use crate::{
     config::Config,
     database::Database,
     hsm::{self, Birth, Check, Finding, RecoveryCopy, RecoveryKey, Restore, Root, WrappedKek},
     ids::RootVersion,
-    store::newest_keks,
+    store::{has_keks_of_domains, newest_keks},
 };
 
 /// How many keys of domains are tried under a root.
@@ -48,9 +51,7 @@ fn load(source: &Source) -> Result<Config, Failure> {
 
 fn init(config: &Config, keys: &[PathBuf], outs: &[PathBuf]) -> Result<(), Failure> {
     let settings = config.hsm_settings()?;
-    // Where the database cannot be read, there is none yet.
-    let keks = stored_keks(config, None).ok().flatten().unwrap_or_default();
-    if !keks.is_empty() && !hsm::has_root(&settings)? {
+    if !hsm::has_root(&settings)? && has_keks(config)? {
         return Err("the database has keys of domains, and the token has no root: another one would not open them. \
             `usersecret hsm restore` brings theirs; for a new beginning take an empty database"
             .into());
@@ -82,12 +83,8 @@ fn with_copies<T>(
     }
     let mut copies = Vec::new();
     let done = open(keys, outs, &mut copies).and_then(|()| work(&copies));
-    for (copy, file) in copies.iter().zip(outs) {
-        // An empty file must not pass for a copy.
-        if copy.out.metadata().is_ok_and(|about| about.len() == 0) {
-            let _ = fs::remove_file(file);
-        }
-    }
+    // Of those that were made here.
+    remove_empty(outs.iter().take(copies.len()));
     done
 }
 
@@ -164,6 +161,28 @@ fn restore(
 
 fn with_check_value(value: Option<String>) -> String {
     value.map_or_else(String::new, |value| format!(", check value {value}"))
+}
+
+/// Whether the database has keys of domains. Where it cannot be looked at, nobody knows.
+fn has_keks(config: &Config) -> Result<bool, Failure> {
+    if !config.database.is_named() {
+        return Ok(false);
+    }
+    let settings = config.database.settings()?;
+    let found = runtime()?.block_on(async {
+        if !Database::may_exist(&settings)? {
+            return Ok(false);
+        }
+        has_keks_of_domains(&Database::owner(&settings).await?).await
+    });
+    found.map_err(|error: crate::error::Error| {
+        format!(
+            "whether the database has keys under a root that is not on this token cannot be seen: {}; \
+             where there is no database yet, take a configuration without one",
+            error.causes()
+        )
+        .into()
+    })
 }
 
 /// Some keys of domains; `None` when the configuration names no database.

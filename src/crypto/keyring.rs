@@ -138,11 +138,13 @@ impl Keyring {
     }
 }
 
-/// Whether `error` says that a KEK is under a root that the token does not have any more: where it was remembered, there
-/// may be a newer one.
-pub fn is_of_an_old_root(error: &Error) -> bool {
-    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref());
-    matches!(cause, Some(HsmError::NoRoot(_)))
+/// The root that the token does not have, where `error` says that a KEK is under such a one. Where the KEK was remembered, it may
+/// be under a newer one by now.
+pub fn missing_root(error: &Error) -> Option<RootVersion> {
+    match std::error::Error::source(error)?.downcast_ref() {
+        Some(HsmError::NoRoot(version)) => Some(RootVersion(*version)),
+        _ => None,
+    }
 }
 
 impl Kek {

@@ -79,8 +79,15 @@ pub fn create_root(
             return Ok(None);
         }
         make_root(session, version, copies).map(Some).or_else(|error| {
-            void(copies)?;
-            Err(error)
+            // Where the device is lost at the end the root is there, and its copies are good.
+            if session.find_objects(&template::find_root_of(version)).is_ok_and(|found| found.is_empty()) {
+                void(copies)?;
+                return Err(error);
+            }
+            Err(HsmError::Setup(format!(
+                "{error}; root key {} may be on the token all the same: keep its copies until `usersecret hsm doctor` says",
+                version.0
+            )))
         })
     })?;
     newborn.map(|newborn| newborn.stay(settings, copies)).transpose()
@@ -177,7 +184,8 @@ fn void(copies: &[RecoveryCopy]) -> Result<(), HsmError> {
     emptied.map_err(|error| HsmError::Setup(format!("a recovery copy cannot be emptied: {error}")))
 }
 
-/// Makes the root of `version`, and `copies` of it. It is the last thing that is made: when anything fails here, there is none.
+/// Makes the root of `version`, and `copies` of it. It is the last thing that is made: when anything fails here, there is none,
+/// unless the device is lost at the very end.
 fn make_root(
     session: &Session,
     version: RootVersion,

@@ -30,11 +30,11 @@ impl Request {
     /// The stored KEK that opens when this is done well.
     pub(super) const fn proves(&self) -> Option<&WrappedKek> {
         match self {
-            Self::WrapDek { kek, .. } | Self::UnwrapDek { kek, .. } | Self::Prove { kek } => {
-                Some(kek)
-            }
+            Self::WrapDek { kek, .. }
+            | Self::UnwrapDek { kek, .. }
+            | Self::RewrapKek { kek, .. }
+            | Self::Prove { kek } => Some(kek),
             Self::Rewrap { .. }
-            | Self::RewrapKek { .. }
             | Self::GenerateKek { .. }
             | Self::Forget { .. }
             | Self::Sign { .. }

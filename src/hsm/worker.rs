@@ -71,19 +71,21 @@ impl Worker {
 
     /// Makes a DEK, wraps it under `kek`, and checks the handle that wrapped it.
     ///
-    /// A module that mixes up handles would wrap under another tenant's key, and
-    /// the secret would be lost: the KEK's binding, opened through the same
-    /// handle, finds that before the row is written.
+    /// A module that mixes up handles, or returns other bytes than it made, would have the secret lost. Before the row is written,
+    /// what was wrapped is opened again, and the KEK's binding through the same handle: the one finds a mix-up
+    /// in one of the calls, the other one in all of them.
     fn wrap_dek(&mut self, kek: &WrappedKek, aad: &[u8]) -> Result<(Dek, SealedBlock), HsmError> {
         self.with_kek(kek, |worker, key| {
             let dek = Dek::new(worker.random.take(&worker.session)?);
             let iv = worker.random.take(&worker.session)?;
             let wrapped = SealedBlock::seal(&worker.session, key, iv, aad, dek.expose())?;
-            if kek.is_bound_to(&worker.session, key) {
-                Ok((dek, wrapped))
-            } else {
-                Err(HsmError::misbehaved("a KEK's handle names another key"))
+            if *wrapped.open(&worker.session, key, aad)? != *dek.expose() {
+                return Err(HsmError::misbehaved("a DEK changed when it was wrapped"));
             }
+            if !kek.is_bound_to(&worker.session, key) {
+                return Err(HsmError::misbehaved("a KEK's handle names another key"));
+            }
+            Ok((dek, wrapped))
         })?
     }
 
@@ -164,7 +166,11 @@ impl Worker {
             let (from, to) = (generation.root(kek.root())?, generation.root(to)?);
             kek.rewrap(&worker.session, from.object, to)
         })?;
-        self.lease(&rewrapped)?;
+        // What does not open here is not the domain's fault.
+        self.lease(&rewrapped).map_err(|error| match error {
+            HsmError::Tampered(_) => HsmError::misbehaved("a KEK changed when it was wrapped"),
+            error => error,
+        })?;
         Ok(rewrapped)
     }
 
@@ -249,7 +255,9 @@ impl Worker {
         match self.generation.proven() {
             Some(proven) if proven != *kek => Err(HsmError::tampered("the domain's KEK")),
             // A module that takes every key for another one keeps its promises among these.
-            _ => Err(HsmError::Away("it has not unwrapped a domain's KEK yet".to_owned())),
+            _ => Err(HsmError::Away(
+                "a domain's KEK does not open, nor did any other so far".to_owned(),
+            )),
         }
     }
 

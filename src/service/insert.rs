@@ -3,7 +3,7 @@
 use super::{UserSecretService, input::New};
 use crate::{
     auth::Scope,
-    crypto::{Aad, is_of_an_old_root},
+    crypto::{Aad, missing_root},
     error::Result,
     ids::{DataVersion, UserId, UserSecretId},
     store::{Inserted, NewRow},
@@ -21,7 +21,7 @@ impl UserSecretService {
         let aad = Aad::for_record(scope, owner, &id, DataVersion(1))?;
         let kek = self.keys.active(scope, 1).await?;
         let envelope = match self.keyring.seal(&aad, &kek, &new.data).await {
-            Err(error) if is_of_an_old_root(&error) => {
+            Err(error) if missing_root(&error).is_some() => {
                 self.store.forget_kek(scope.domain(), &kek);
                 return Ok(Inserted::StaleKek);
             }

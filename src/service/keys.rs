@@ -9,7 +9,7 @@ mod verify;
 
 pub use pace::{AT_ONCE, Pace};
 pub use rewrap::Run;
-pub use root::RootRotation;
+pub use root::{LeftKek, RootRotation};
 pub use verify::Verified;
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
@@ -36,7 +36,8 @@ pub struct KeyLimits {
     pub max_wraps: i64,
     /// Between two rotations that administrators of the domain ask for, in microseconds.
     pub min_interval: i64,
-    /// For how long what was under way when a domain was shredded may still be answered.
+    /// For how long a reveal that was under way when its domain was shredded may still be answered: none takes longer,
+    /// and the shredding is acknowledged behind it.
     pub farewell: Duration,
 }
 
@@ -64,6 +65,11 @@ impl KeyService {
         limits: KeyLimits,
     ) -> Self {
         Self { gate, store, keyring, clock, limits, asked: Arc::default() }
+    }
+
+    /// For how long what was read of a domain may be revealed.
+    pub(super) const fn farewell(&self) -> Duration {
+        self.limits.farewell
     }
 
     /// The KEK for `count` wraps in the domain of `scope`, made when there is none yet or when its budget is used up.

@@ -12,7 +12,7 @@ use sea_orm::{
     sea_query::{Expr, ExprTrait as _, OnConflict},
 };
 
-use super::{Store, damaged, kek::newest_root};
+use super::{Store, kek::newest_root};
 use crate::{
     audit::{Event, Stamped},
     crypto::Kek,
@@ -30,8 +30,8 @@ pub struct PassedKek(String, i32);
 
 impl PassedKek {
     /// Behind version `kek` of `domain`.
-    pub fn behind(domain: &DomainId, kek: &Kek) -> Self {
-        Self(domain.to_string(), kek.version.0)
+    pub fn behind(domain: &str, kek: &Kek) -> Self {
+        Self(domain.to_owned(), kek.version.0)
     }
 }
 
@@ -67,13 +67,13 @@ impl Store {
         under(to).count(owner).await.map_err(failed)
     }
 
-    /// Some KEKs behind `passed` that are under an older root than `to`.
+    /// Some KEKs behind `passed` that are under an older root than `to`, with what stands there as the ids of their domains.
     pub async fn keks_before(
         &self,
         owner: &DatabaseConnection,
         to: RootVersion,
         passed: &PassedKek,
-    ) -> Result<Vec<(DomainId, Kek)>> {
+    ) -> Result<Vec<(String, Kek)>> {
         let place =
             Expr::tuple([Expr::col(kek::Column::DomainId), Expr::col(kek::Column::Version)]);
         let some = under(to)
@@ -81,7 +81,8 @@ impl Store {
             .order_by_asc(kek::Column::DomainId)
             .order_by_asc(kek::Column::Version)
             .limit(BATCH);
-        some.all(owner).await.map_err(failed)?.into_iter().map(named).collect()
+        let rows = some.all(owner).await.map_err(failed)?.into_iter();
+        Ok(rows.map(|mut row| (std::mem::take(&mut row.domain_id), row.into())).collect())
     }
 
     /// Stores each KEK, now under `to`, in the place of what it was, where that is there still: one that was destroyed meanwhile stays so.
@@ -187,7 +188,19 @@ fn under(to: RootVersion) -> sea_orm::Select<kek::Entity> {
     all.filter(kek::Column::RootVersion.lt(to.0)).filter(kek::Column::DestroyedAt.is_null())
 }
 
+/// Whether there is any KEK; before `migrate` has run there is none. For commands, as the owner of the tables.
+pub async fn has_keks_of_domains(owner: &DatabaseConnection) -> Result<bool> {
+    if !migration::SchemaManager::new(owner).has_table("keks").await.map_err(failed)? {
+        return Ok(false);
+    }
+    #[expect(clippy::disallowed_methods, reason = "the owner sees every domain, and opens nothing")]
+    let living = kek::Entity::find().filter(kek::Column::DestroyedAt.is_null());
+    Ok(living.limit(1).count(owner).await.map_err(failed)? > 0)
+}
+
 /// The `limit` newest KEKs of all domains, or of those under `root`: for commands, as the owner of the tables.
+///
+/// One whose domain's id is none is left out: it opens nowhere.
 pub async fn newest_keks(
     owner: &DatabaseConnection,
     root: Option<RootVersion>,
@@ -199,10 +212,6 @@ pub async fn newest_keks(
         newest = newest.filter(kek::Column::RootVersion.eq(root.0));
     }
     let rows = newest.order_by_desc(kek::Column::CreatedAt).limit(limit).all(owner);
-    rows.await.map_err(failed)?.into_iter().map(named).collect()
-}
-
-fn named(row: kek::Model) -> Result<(DomainId, Kek)> {
-    let domain = DomainId::parse(&row.domain_id).ok_or_else(|| damaged("domain id"))?;
-    Ok((domain, row.into()))
+    let named = |row: kek::Model| Some((DomainId::parse(&row.domain_id)?, row.into()));
+    Ok(rows.await.map_err(failed)?.into_iter().filter_map(named).collect())
 }

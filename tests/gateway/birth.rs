@@ -59,6 +59,39 @@ fn a_recovery_key_unwraps_the_root_and_a_second_birth_is_refused() {
     assert_eq!(root.len(), 32);
 }
 
+/// The device is gone when the root is on it already: what opens its copy is not thrown away.
+#[test]
+fn a_copy_of_a_root_that_may_be_there_is_kept() {
+    let token = Token::new();
+    let [_, public] = offline_key(Path::new(&token.path("")));
+    let out = token.path("root.offline");
+    let faults = token.faults();
+    // Wraps by two calls each: the copy, the carrier's, two that compare, and the proof, behind which it cannot be taken back.
+    let lost = "return=CKR_DEVICE_REMOVED from";
+    let lines = format!("function=C_WrapKey {lost}=9\nfunction=C_DestroyObject {lost}=4");
+    faults.set(&lines).unwrap();
+    let copy = ["--recovery-public-key", &public, "--recovery-out", &out];
+    let init = token.begin(["hsm", "init"], &copy, &faults).wait_with_output().unwrap();
+    assert!(!init.status.success());
+    let said = String::from_utf8(init.stderr).unwrap();
+    assert!(said.contains("keep its copies"), "{said}");
+    assert!(fs::metadata(&out).unwrap().len() > 0);
+    assert!(token.bad(["hsm", "init"], &[]).contains("already"), "it is there");
+}
+
+#[test]
+fn a_birth_beside_a_database_that_cannot_be_read_is_refused() {
+    let token = Token::new();
+    let file = token.path("usersecret.db");
+    fs::write(&file, "not a database").unwrap();
+    token.configure(&format!("[database]\nurl = \"sqlite://{file}\"\n"));
+    let said = token.bad(["hsm", "init"], &[]);
+    assert!(said.contains("cannot be seen") && said.contains("without one"), "{said}");
+    fs::remove_file(&file).unwrap();
+    token.good(["hsm", "init"], &[]);
+    assert!(!fs::exists(&file).unwrap());
+}
+
 #[tokio::test]
 async fn of_two_births_at_the_same_time_one_takes_itself_back() {
     let token = Token::new();

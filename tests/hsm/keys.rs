@@ -148,6 +148,9 @@ async fn a_rewrap_that_is_killed_again_and_again_ends_and_loses_nothing() {
     openssl.args(["dgst", "-sha256", "-verify", &path("key.pem"), "-signature"]);
     let verified = openssl.args([&path("statement.sig"), &out]).output().unwrap();
     assert!(verified.status.success(), "{verified:?}");
+    let second = path("second");
+    service.refuses(&[&shred[..], &["acme", "--out", &second]].concat());
+    assert!(!fs::exists(&second).unwrap() && !fs::exists(path("second.sig")).unwrap());
     let again = service.prints(&["domain", "statement", "acme"]);
     assert_eq!(again.trim(), fs::read_to_string(&out).unwrap().trim());
     service.refuses(&["domain", "verify", "acme"]);
@@ -207,6 +210,21 @@ async fn nothing_is_revealed_behind_the_word_that_a_domain_is_shredded() {
         assert!(code != "OK" || at < acknowledged, "{:?} late", at - acknowledged);
     }
     assert!(revealed > 0, "none was under way");
+    service.stop();
+}
+
+/// A shredding waits for reveals that are under way, and no longer than half of a request's time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_takes_longer_than_a_shredding_waits_is_not_revealed() {
+    let env = [("USERSECRET_SERVER__REQUEST_TIMEOUT_MS", "2000")];
+    let mut service = Service::start(&env).await;
+    let id = service.caller("acme", Some("ann")).create("a").await;
+    let system = service.caller("acme", None);
+    for (delay_us, code) in [(1_300_000, "UNAVAILABLE"), (300_000, "OK")] {
+        service.faults.set(&format!("function=C_Decrypt delay_us={delay_us}")).unwrap();
+        assert_eq!(system.reveal("acme", &id, None).await.code(), code, "{delay_us}");
+    }
+    assert!(service.log().contains("the reveal took too long"), "{}", service.log());
     service.stop();
 }
 

@@ -10,7 +10,12 @@ use super::{
     Exclusive, with_check_value, with_copies,
 };
 use crate::{
-    app::Core, config::Config, database::Database, hsm, ids::RootVersion, service::RootRotation,
+    app::Core,
+    config::Config,
+    database::Database,
+    hsm,
+    ids::RootVersion,
+    service::{LeftKek, RootRotation},
     upkeep,
 };
 
@@ -81,15 +86,19 @@ async fn move_to(config: &Config, core: &Core, to: RootVersion) -> Result<RootRo
 }
 
 fn report(rotation: &RootRotation, to: RootVersion) -> Result<(), Failure> {
-    for (domain, version) in &rotation.broken {
-        say(&format!(
-            "✘ version {} of the key of {domain} does not open, and was left: its row in a backup may, \
-             `usersecret domain shred` gives it up",
-            version.0
-        ))?;
+    for LeftKek { domain, version, missing } in &rotation.left {
+        let why = match missing {
+            Some(root) => format!(
+                "is under root key {}, which the token does not have, and was left: `usersecret hsm restore` brings that",
+                root.0
+            ),
+            None => "does not open, and was left: its row in a backup may, `usersecret domain shred` gives it up"
+                .to_owned(),
+        };
+        say(&format!("✘ version {} of the key of {domain} {why}", version.0))?;
     }
     print(&format!("{} keys of domains are under root key {}", rotation.rewrapped, to.0))?;
-    if !rotation.broken.is_empty() {
+    if !rotation.left.is_empty() {
         return Err(Box::new(Quiet(1)));
     }
     print("older root keys wrap nothing any more: `usersecret hsm destroy-root` destroys one")

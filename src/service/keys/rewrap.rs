@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::{KeyService, Pace};
 use crate::{
     auth::{Caller, Scope, Target, Verb},
-    crypto::{Aad, Kek, SealedBlock, WrappedDek, is_of_an_old_root},
+    crypto::{Aad, Kek, SealedBlock, WrappedDek, missing_root},
     error::{Error, Result},
     ids::{DataVersion, DomainId, UserId, UserSecretId},
     store::{Moved, Passed, Rewrap, StoredDek},
@@ -142,7 +142,7 @@ impl KeyService {
                 continue;
             }
             let deks = match self.rewrap_batch(scope, &batch.from, &to, &batch.deks).await {
-                Err(error) if is_of_an_old_root(&error) && batch.from.root != to.root => {
+                Err(error) if missing_root(&error).is_some() && batch.from.root != to.root => {
                     self.store.forget_kek(scope.domain(), &to);
                     return Err(error);
                 }

@@ -5,7 +5,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use super::KeyService;
 use crate::{
     auth::{Caller, Scope, Target, Verb},
-    crypto::Aad,
+    crypto::{Aad, missing_root},
     error::{Code, Result},
     store::StoredSecret,
 };
@@ -59,9 +59,11 @@ impl KeyService {
     async fn opens(&self, scope: &Scope, secret: StoredSecret) -> Result<bool> {
         let Ok((id, sealed)) = secret.parse() else { return Ok(false) };
         let aad = Aad::for_record(scope, &sealed.user_id, &id, sealed.version)?;
+        let kek_root = sealed.kek.root;
         match self.keyring.open(&aad, &sealed.kek, sealed.envelope).await {
             Ok(_) => Ok(true),
             Err(error) if error.code() == Code::Internal => Ok(false),
+            Err(error) if missing_root(&error) == Some(kek_root) => Ok(false),
             Err(error) => Err(error),
         }
     }

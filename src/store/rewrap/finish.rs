@@ -29,7 +29,7 @@ impl Store {
         self.change_many(scope, Admits::Living, move |transaction| {
             Box::pin(async move {
                 let (domain, mut events, mut left) = (within.domain(), Vec::new(), 0);
-                // What is destroyed is to leave the HSM's memory everywhere.
+                // What is destroyed is to leave the HSM's memory everywhere. First, so that changes of the domain wait for each other.
                 note_change(transaction, domain, clock).await?;
                 patiently(transaction).await?;
                 let newest = newest(transaction, domain, None).await?.map(|kek| kek.version);
@@ -42,6 +42,10 @@ impl Store {
                         let event = within.event().doing("Domain.destroy_key");
                         events.extend(trail.stamp(&event.about(&version.0.to_string()), "ok"));
                     }
+                }
+                if !events.is_empty() {
+                    // Again, as the count may have taken longer than a change is told of.
+                    note_change(transaction, domain, clock).await?;
                 }
                 if left > failures {
                     return Ok((false, events));

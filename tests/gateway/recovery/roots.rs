@@ -121,19 +121,26 @@ async fn a_damaged_key_is_its_domain_s_affair_alone() {
     let site = site(dir.path()).await;
     let (running, url) = site.serve();
     let mut ids = Vec::new();
-    for domain in ["acme", "globex"] {
+    for domain in ["acme", "globex", "umbrella"] {
         ids.push(site.caller(&url, domain, "USER").create("kept").await);
     }
     drop(running);
     let connection = site.database.connect().await;
-    let harm = format!("UPDATE keks SET blob = {} WHERE domain_id = 'acme'", sql_bytes(&[7; 40]));
-    connection.execute_unprepared(&harm).await.unwrap();
+    for harm in [
+        format!("UPDATE keks SET blob = {} WHERE domain_id = 'acme'", sql_bytes(&[7; 40])),
+        "UPDATE keks SET root_version = 0 WHERE domain_id = 'umbrella'".to_owned(),
+    ] {
+        connection.execute_unprepared(&harm).await.unwrap();
+    }
     connection.close().await.unwrap();
 
     for (version, made) in [(2, "root key 2 is made"), (3, "root key 3 is made")] {
         let said = site.token.bad(["hsm", "rotate-root"], &[]);
         assert!(said.contains(made), "{said}");
         assert!(said.contains("version 1 of the key of acme does not open"), "{said}");
+        let lacks =
+            "version 1 of the key of umbrella is under root key 0, which the token does not have";
+        assert!(said.contains(lacks), "{said}");
         assert!(
             said.contains(&format!("1 keys of domains are under root key {version}")),
             "{said}"
@@ -145,6 +152,12 @@ async fn a_damaged_key_is_its_domain_s_affair_alone() {
     site.token.good(["domain", "rotate", "acme"], &[]);
     let said = site.token.bad(["domain", "rewrap", "acme"], &[]);
     assert!(said.contains("✘ 1 do not open, and were left"), "{said}");
+    let said = site.token.bad(["domain", "verify", "umbrella"], &[]);
+    assert!(said.contains(&format!("✘ {}, version 1, does not open", ids[2])), "{said}");
+    site.token.good(["domain", "rotate", "umbrella"], &[]);
+    let said = site.token.bad(["domain", "rewrap", "umbrella"], &[]);
+    assert!(said.contains("the token has no root key 0"), "{said}");
+    site.token.good(["domain", "shred", "umbrella"], &["--confirm", "umbrella"]);
 
     // It is given up, and nothing needs the first root any more.
     assert!(site.token.bad(["hsm", "destroy-root"], &["1", "--confirm", "1"]).contains("wraps"));
