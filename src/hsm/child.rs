@@ -48,8 +48,8 @@ fn begin(settings: &Settings, wire: &Wire, reply: &Reply) -> Result<Crew, HsmErr
     tell(Reached::Login).map_err(gone)?;
     let from = wire.clone();
     let crew = Crew::start(login, settings, move || orders(from.clone()), reply)?;
-    let key = crew.signing_key().cloned().ok_or(HsmError::Stopped)?;
-    tell(Reached::Work(key)).map_err(gone)?;
+    let offer = crew.offer().ok_or(HsmError::Stopped)?;
+    tell(Reached::Work(offer)).map_err(gone)?;
     Ok(crew)
 }
 

@@ -20,6 +20,14 @@ use super::{
 /// Takes what came of the request with this number. It is called on the workers' threads.
 pub(super) type Reply = Arc<dyn Fn(u64, Outcome) + Send + Sync>;
 
+/// What whoever asks a crew has to know.
+pub(super) struct Offer {
+    /// The public half of the key that signs.
+    pub(super) key: SigningKey,
+    /// Requests that it does at the same time.
+    pub(super) sessions: usize,
+}
+
 /// Threads that do what is asked until nothing comes any more.
 ///
 /// Their end is waited for, and the module finalized. A session that closes
@@ -46,9 +54,7 @@ impl Crew {
     {
         let generation = Arc::new(Generation::new(login, settings)?);
         Worker::new(Arc::clone(&generation))?.self_test()?;
-        let workers = (0..settings.sessions())
-            .map(|_| Worker::new(Arc::clone(&generation)))
-            .collect::<Result<Vec<_>, _>>()?;
+        let workers = hire(settings.sessions(), || Worker::new(Arc::clone(&generation)))?;
         let (living, alive) = crossbeam_channel::bounded(0);
         let patience = settings.deadline;
         let mut crew = Self {
@@ -71,10 +77,35 @@ impl Crew {
         Ok(crew)
     }
 
-    /// The public half of the key that signs.
-    pub(super) fn signing_key(&self) -> Option<&SigningKey> {
-        self.generation.as_ref().map(|generation| generation.signer().public())
+    /// What it offers.
+    pub(super) fn offer(&self) -> Option<Offer> {
+        let key = self.generation.as_ref()?.signer().public().clone();
+        Some(Offer { key, sessions: self.threads.len() })
     }
+}
+
+/// As many as are wanted, or as the token has room for: one less then, because a session that fails is replaced before it is closed.
+fn hire(
+    wanted: usize,
+    worker: impl Fn() -> Result<Worker, HsmError>,
+) -> Result<Vec<Worker>, HsmError> {
+    let mut workers = Vec::with_capacity(wanted);
+    while workers.len() < wanted {
+        match worker() {
+            Ok(worker) => workers.push(worker),
+            Err(error) if error.is_of_room() && !workers.is_empty() => {
+                workers.truncate((workers.len() - 1).max(1));
+                tracing::warn!(
+                    wanted,
+                    sessions = workers.len(),
+                    "the token has no room for more sessions"
+                );
+                break;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(workers)
 }
 
 /// The loop of a worker, in whichever process it is.

@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 
 use super::{
     HsmError, SigningKey,
+    crew::Offer,
     home::{Asked, Home},
     keeper::Event,
     queue::{Lane, Queue},
@@ -42,6 +43,8 @@ struct State {
     /// Why there is no home, since when.
     away: Option<(HsmError, Instant)>,
     next: u64,
+    /// When a home was last asked something, or opened.
+    asked: Instant,
     /// What a job takes of the home's time, when it is busy.
     pace: Duration,
     signing_key: Option<SigningKey>,
@@ -75,6 +78,7 @@ impl Desk {
             open: None,
             away: None,
             next: 1,
+            asked: Instant::now(),
             pace: Duration::ZERO,
             signing_key: None,
         };
@@ -111,6 +115,22 @@ impl Desk {
         self.hand_out(&mut state);
         drop(state);
         Ok(answer)
+    }
+
+    /// Has each session do something, where none was asked anything for `rest`. What comes of it is noticed as with every job, if
+    /// what is returned is kept for so long.
+    pub(super) fn stir(
+        &self,
+        rest: Duration,
+        patience: Duration,
+    ) -> Vec<oneshot::Receiver<Outcome>> {
+        let state = self.state();
+        let resting = state.open.as_ref().filter(|_| state.asked.elapsed() >= rest);
+        let sessions = resting.map_or(0, |open| open.depth / 2);
+        drop(state);
+        let deadline = Instant::now() + patience;
+        let probes = (0..sessions).map(|_| self.put(Lane::OWN, Request::Probe, deadline));
+        probes.filter_map(Result::ok).collect()
     }
 
     /// How many jobs wait or are under way; none where there is no home.
@@ -164,23 +184,19 @@ impl Desk {
                 }
             }
             open.busy += 1;
+            state.asked = now;
             let sent = Sent { lane, job, home: open.number, at: now, busy: open.busy };
             state.sent.insert(number, sent);
         }
     }
 
     /// Hands jobs to `home` from now on, and returns the one that had them.
-    pub(super) fn open(
-        &self,
-        number: u64,
-        home: Home,
-        depth: usize,
-        key: SigningKey,
-    ) -> Option<Home> {
+    pub(super) fn open(&self, number: u64, home: Home, offer: Offer) -> Option<Home> {
         let mut state = self.state();
         state.away = None;
-        state.signing_key = Some(key);
-        let open = Open { number, home, busy: 0, depth, done: 0 };
+        state.asked = Instant::now();
+        state.signing_key = Some(offer.key);
+        let open = Open { number, home, busy: 0, depth: offer.sessions * 2, done: 0 };
         let before = state.open.replace(open).map(|open| open.home);
         self.hand_out(&mut state);
         before

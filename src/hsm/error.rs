@@ -69,6 +69,11 @@ impl HsmError {
         }
     }
 
+    /// Whether the token has no room for another session.
+    pub(super) const fn is_of_room(&self) -> bool {
+        matches!(self, Self::Call(Failure { class: Class::Full, .. }))
+    }
+
     /// Whether it is what a module says of bytes that do not open.
     pub(super) const fn may_be_of_data(&self) -> bool {
         match self {

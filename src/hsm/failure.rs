@@ -18,6 +18,8 @@ pub enum Class {
     Handle,
     /// The session is gone, or in the middle of something.
     Session,
+    /// The token has no room for another session.
+    Full,
     /// The login is gone.
     Login,
     /// The PIN is refused; never tried again.
@@ -125,9 +127,9 @@ impl Class {
             OperationActive
             | OperationNotInitialized
             | SessionClosed
-            | SessionCount
             | SessionHandleInvalid
             | UnknownErrorCode(OPERATION_NOT_VALIDATED) => Self::Session,
+            SessionCount => Self::Full,
             UserNotLoggedIn => Self::Login,
             PinExpired
             | PinIncorrect
@@ -158,11 +160,12 @@ impl Class {
         matches!(self, Self::Login | Self::Pin | Self::Device | Self::Library)
     }
 
-    pub(super) const ALL: [Self; 9] = [
+    pub(super) const ALL: [Self; 10] = [
         Self::Data,
         Self::Request,
         Self::Handle,
         Self::Session,
+        Self::Full,
         Self::Login,
         Self::Pin,
         Self::Device,

@@ -5,8 +5,8 @@ use std::{convert::Infallible, time::Duration};
 use crossbeam_channel::{Receiver, Sender};
 
 use super::{
-    HsmError, Isolation, Settings, SigningKey,
-    crew::{Crew, Reply},
+    HsmError, Isolation, Settings,
+    crew::{Crew, Offer, Reply},
     generation::Login,
     process::{self, Process},
     request::Request,
@@ -28,7 +28,7 @@ pub(super) enum Asked {
 
 /// A home to be: it is logged in.
 pub(super) enum Beginning {
-    Threads(Login, Reply),
+    Threads(Box<Login>, Reply),
     Process(process::Beginning),
 }
 
@@ -47,7 +47,7 @@ impl Beginning {
         patience: &Patience<'_>,
     ) -> Result<Self, HsmError> {
         Ok(match &settings.isolation {
-            Isolation::Thread => Self::Threads(Login::new(settings)?, reply),
+            Isolation::Thread => Self::Threads(Box::new(Login::new(settings)?), reply),
             Isolation::Process(processes) => Self::Process(process::Beginning::log_in(
                 settings, processes, reply, ended, patience,
             )?),
@@ -59,15 +59,15 @@ impl Beginning {
         self,
         settings: &Settings,
         patience: &Patience<'_>,
-    ) -> Result<(Home, SigningKey), HsmError> {
+    ) -> Result<(Home, Offer), HsmError> {
         match self {
             Self::Threads(login, reply) => {
-                let (threads, key) = Threads::start(login, settings, &reply)?;
-                Ok((Home::Threads(threads), key))
+                let (threads, offer) = Threads::start(*login, settings, &reply)?;
+                Ok((Home::Threads(threads), offer))
             }
             Self::Process(beginning) => {
-                let (process, key) = beginning.open(patience)?;
-                Ok((Home::Process(process), key))
+                let (process, offer) = beginning.open(patience)?;
+                Ok((Home::Process(process), offer))
             }
         }
     }
@@ -98,15 +98,11 @@ pub(super) struct Threads {
 }
 
 impl Threads {
-    fn start(
-        login: Login,
-        settings: &Settings,
-        reply: &Reply,
-    ) -> Result<(Self, SigningKey), HsmError> {
+    fn start(login: Login, settings: &Settings, reply: &Reply) -> Result<(Self, Offer), HsmError> {
         let (requests, queue) = crossbeam_channel::unbounded();
         let crew = Crew::start(login, settings, move || queue.clone().into_iter(), reply)?;
-        let key = crew.signing_key().cloned().ok_or(HsmError::Stopped)?;
-        Ok((Self { requests, _crew: crew }, key))
+        let offer = crew.offer().ok_or(HsmError::Stopped)?;
+        Ok((Self { requests, _crew: crew }, offer))
     }
 
     fn ask(&self, number: u64, request: &Request) -> Result<Asked, HsmError> {

@@ -9,8 +9,8 @@ use std::{
 use crossbeam_channel::{Receiver, Sender, TryRecvError, select};
 
 use super::{
-    HsmError, Isolation, Settings, SigningKey,
-    crew::Reply,
+    HsmError, Isolation, Settings,
+    crew::{Offer, Reply},
     desk::Desk,
     home::{Beginning, Home, Patience},
 };
@@ -84,8 +84,8 @@ impl Keeper {
     /// Opens a home, and watches it until there is none; `None` when the engine stops.
     fn keep(&mut self, first: &Sender<Result<(), HsmError>>) -> Option<()> {
         match self.start() {
-            Ok((home, key)) => {
-                drop(self.open(home, key));
+            Ok((home, offer)) => {
+                drop(self.open(home, offer));
                 let _ = first.try_send(Ok(()));
                 self.watch()
             }
@@ -111,7 +111,7 @@ impl Keeper {
         matches!(error, HsmError::PinIncorrect) || (error.is_final() && self.tried == 1)
     }
 
-    fn start(&mut self) -> Result<(Home, SigningKey), HsmError> {
+    fn start(&mut self) -> Result<(Home, Offer), HsmError> {
         let begun = Instant::now();
         let beginning = self.log_in()?;
         let logged_in = Instant::now();
@@ -156,14 +156,14 @@ impl Keeper {
         self.stopped.try_recv() == Err(TryRecvError::Disconnected)
     }
 
-    fn open(&mut self, home: Home, key: SigningKey) -> Option<Home> {
+    fn open(&mut self, home: Home, offer: Offer) -> Option<Home> {
         self.number = self.tried;
         if self.opened.is_some() {
             tracing::info!(generation = self.number, "the HSM is there again");
         }
         self.opened = Some(Instant::now());
         self.pause = TICK;
-        self.desk.open(self.number, home, self.settings.sessions() * 2, key)
+        self.desk.open(self.number, home, offer)
     }
 
     /// Waits for `time`, or for ever; `None` when the engine stops.
@@ -177,7 +177,7 @@ impl Keeper {
 
     /// Watches the home until there is none; `None` when the engine stops.
     fn watch(&mut self) -> Option<()> {
-        let mut sick: Option<Instant> = None;
+        let (mut sick, mut stirred): (Option<Instant>, _) = (None, Vec::new());
         loop {
             let event = select! {
                 recv(self.stopped) -> _ => return None,
@@ -193,6 +193,11 @@ impl Keeper {
                     sick = sick.or(self.opened.map(|opened| opened + LONGEST));
                 }
                 _ => {}
+            }
+            let rest = self.settings.profile.rest;
+            let stirring = self.desk.stir(rest, self.settings.deadline);
+            if !stirring.is_empty() {
+                drop(std::mem::replace(&mut stirred, stirring));
             }
             // Twice: it may have waited for another one that took almost as long.
             if self.desk.hangs(self.number, self.settings.deadline * 2) && self.can_be_killed() {
@@ -241,14 +246,20 @@ impl Keeper {
         }
         let old = self.number;
         match self.start() {
-            Ok((home, key)) => {
-                drop(self.open(home, key));
+            Ok((home, offer)) => {
+                drop(self.open(home, offer));
                 self.desk.orphaned(old);
                 Replaced::Yes
             }
             // The old one does what it still can, and nobody tries again.
             Err(HsmError::PinIncorrect) => Replaced::Never,
             Err(_) if self.has_stopped() => Replaced::Never,
+            Err(error) if error.is_of_room() => {
+                tracing::warn!(%error, "the HSM has no room for another process beside this one");
+                drop(self.desk.close(HsmError::Away("its process is replaced".to_owned())));
+                self.desk.orphaned(old);
+                Replaced::Gone
+            }
             Err(error) => {
                 tracing::warn!(%error, "the HSM does not answer as it must, and not to another process either");
                 self.pause = LONGEST.min(self.pause * 2);

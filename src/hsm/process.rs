@@ -12,8 +12,8 @@ use std::{
 use crossbeam_channel::{Receiver, Sender, select};
 
 use super::{
-    HsmError, Processes, Settings, SigningKey,
-    crew::Reply,
+    HsmError, Processes, Settings,
+    crew::{Offer, Reply},
     home::{Asked, Patience},
     request::Request,
     wire::{Charge, Order, Reached, Report, Wire},
@@ -80,12 +80,9 @@ impl Beginning {
     }
 
     /// Waits until it takes orders.
-    pub(super) fn open(
-        mut self,
-        patience: &Patience<'_>,
-    ) -> Result<(Process, SigningKey), HsmError> {
+    pub(super) fn open(mut self, patience: &Patience<'_>) -> Result<(Process, Offer), HsmError> {
         match self.reach(patience)? {
-            Reached::Work(key) => Ok((self.process, key)),
+            Reached::Work(offer) => Ok((self.process, offer)),
             Reached::Login => Err(OUT_OF_STEP),
         }
     }

@@ -157,6 +157,48 @@ async fn workers_that_stand_still_at_their_start() {
     }
 }
 
+/// One process does with the sessions that it gets; where it must be replaced and there is none for another beside it, it goes first.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_with_room_for_few_sessions() {
+    let mut service = Service::start(&[("USERSECRET_HSM__SESSIONS", "8")]).await;
+    let load = Load::start(&service).await;
+    let full = "function=C_OpenSession return=CKR_SESSION_COUNT";
+    // The login's, the self-test's, and three that work, of which one gives way.
+    service.faults.set(&format!("{full} from=6")).unwrap();
+    service.kill_workers();
+    load.heals().await;
+    load.all_is_well().await;
+    assert!(service.log().contains("wanted=8 sessions=2"), "{}", service.log());
+
+    let sick = "function=C_DecryptInit return=CKR_DEVICE_REMOVED";
+    service.faults.set(&format!("{full}\n{sick}")).unwrap();
+    eventually("the old process is gone", async || {
+        service.log().contains("no room for another process") && service.workers().is_empty()
+    })
+    .await;
+    service.faults.set("").unwrap();
+    load.heals().await;
+    load.all_is_well().await;
+    load.end().await;
+    service.stop();
+}
+
+/// Whoever stands between closes what says nothing for long.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sessions_that_rest_are_used_now_and_then() {
+    let mut service = Service::start(&[]).await;
+    let before = service.workers();
+    // Nobody asks for anything, and what would be asked next kills the process.
+    service.faults.set("function=C_WrapKey kill").unwrap();
+    eventually("it was used", async || {
+        service.workers().iter().all(|(pid, _)| *pid != before[0].0)
+    })
+    .await;
+    service.faults.set("").unwrap();
+    service.is_ready(true).await;
+    service.stop();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn workers_that_are_replaced_all_the_time() {
     let jobs = [("USERSECRET_HSM__PROCESS_JOBS", "50")];

@@ -80,12 +80,18 @@ pub(super) fn mechanisms(pkcs11: &Pkcs11, slot: Slot) -> Finding {
     }
 }
 
+/// One that holds the login, one that works, and one that takes its place when it fails.
+const LEAST_SESSIONS: u64 = 3;
+
 /// `most` is how many the service may have open at a time.
 pub(super) fn sessions(cap: Limit, most: u64) -> Finding {
     match cap {
-        Limit::Max(cap) if cap < most => Finding::Lacks(format!(
-            "the token allows {cap} at a time, and the service may need {most}: \
-             lower hsm.processes or hsm.sessions"
+        Limit::Max(cap) if cap < LEAST_SESSIONS => Finding::Lacks(format!(
+            "the token allows {cap} at a time, and a process needs {LEAST_SESSIONS}"
+        )),
+        Limit::Max(cap) if cap < most => Finding::Differs(format!(
+            "the token allows {cap} at a time, and the service may want {most}: it does with fewer, and has none for a moment \
+             while a process is replaced; lower hsm.processes or hsm.sessions"
         )),
         Limit::Max(cap) => Finding::Good(format!("{cap} at a time, of which {most} may be needed")),
         Limit::Infinite => Finding::Good(format!("as many as wanted; {most} may be needed")),
@@ -161,7 +167,8 @@ mod tests {
 
     #[test]
     fn a_cap_on_sessions_is_held_against_what_may_be_needed() {
-        assert!(matches!(sessions(Limit::Max(7), 8), Finding::Lacks(why) if why.contains("7")));
+        assert!(matches!(sessions(Limit::Max(2), 8), Finding::Lacks(why) if why.contains("2")));
+        assert!(matches!(sessions(Limit::Max(7), 8), Finding::Differs(why) if why.contains("7")));
         assert!(matches!(sessions(Limit::Max(8), 8), Finding::Good(_)));
         assert!(matches!(sessions(Limit::Infinite, 8), Finding::Good(_)));
         assert!(matches!(sessions(Limit::Unavailable, 8), Finding::Differs(_)));

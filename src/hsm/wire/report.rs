@@ -6,6 +6,7 @@ use zeroize::{Zeroize as _, Zeroizing};
 use super::{
     super::{
         Dek, HsmError, SealedBlock, SigningKey,
+        crew::Offer,
         failure::{Class, Failure},
         request::{Answer, Outcome},
     },
@@ -16,8 +17,8 @@ use super::{
 pub(in crate::hsm) enum Reached {
     /// The token took the PIN.
     Login,
-    /// It takes orders, and signs by this key.
-    Work(SigningKey),
+    /// It takes orders.
+    Work(Offer),
 }
 
 /// What came of an order; as number 0 what a worker that begins has reached, with the public signing key as its bytes.
@@ -48,6 +49,9 @@ pub(in crate::hsm) struct Report {
     /// DEKs that were rewrapped; empty where one did not open.
     #[prost(bytes = "vec", repeated, tag = "8")]
     blocks: Vec<Vec<u8>>,
+    /// Of a worker that begins: what it does at the same time.
+    #[prost(uint64, tag = "10")]
+    sessions: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, prost::Enumeration)]
@@ -98,7 +102,10 @@ impl Report {
         let mut report = Self::default();
         match reached {
             Ok(Reached::Login) => report.set_kind(Kind::Login),
-            Ok(Reached::Work(key)) => report.put(Answer::Signature(key.spki().to_vec())),
+            Ok(Reached::Work(Offer { key, sessions })) => {
+                report.put(Answer::Signature(key.spki().to_vec()));
+                report.sessions = u64::try_from(sessions).unwrap_or(u64::MAX);
+            }
             Err(error) => report.put_error(error),
         }
         report
@@ -108,11 +115,13 @@ impl Report {
         if self.kind() == Kind::Login {
             return Ok(Reached::Login);
         }
+        let sessions = usize::try_from(self.sessions).unwrap_or(usize::MAX);
         let key = match self.read()? {
             Answer::Signature(spki) => SigningKey::from_spki(&spki),
             _ => None,
         };
-        key.map(Reached::Work).ok_or_else(|| HsmError::misbehaved("a worker has no signing key"))
+        key.map(|key| Reached::Work(Offer { key, sessions }))
+            .ok_or_else(|| HsmError::misbehaved("a worker has no signing key"))
     }
 
     fn put(&mut self, answer: Answer) {
