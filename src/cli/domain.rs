@@ -1,5 +1,7 @@
 //! `usersecret domain`: the keys of domains, beside a running server or without one.
 
+mod list;
+
 use std::{
     fs, io,
     path::{Path, PathBuf},
@@ -19,15 +21,11 @@ use crate::{
     error::Code,
     ids::DomainId,
     service::{Caller, KeyState, Pace, Rewrap, Run, Shredding},
-    store::domains_after,
     upkeep,
 };
 
 /// How often a rewrap that somebody else does is looked at, and one that failed is tried again.
 const LOOK: Duration = Duration::from_millis(500);
-
-/// How many ids of domains are read at a time.
-const AT_ONCE: u64 = 1_000;
 
 #[derive(Subcommand)]
 pub(super) enum DomainCommand {
@@ -79,7 +77,9 @@ pub(super) fn run(command: DomainCommand) -> Result<(), Failure> {
     match command {
         DomainCommand::List(source) => {
             let config = job::prepare(&source)?;
-            job::with(&config, &CancellationToken::new(), async |core| list(&config, core).await)
+            job::with(&config, &CancellationToken::new(), async |core| {
+                list::print_all(&config, core).await
+            })
         }
         DomainCommand::Rotate(named) => with(&named, async |core, caller| {
             core.keys.rotate(&caller, None).await.map_err(failure)?;
@@ -141,6 +141,7 @@ fn run_in(
 ) -> Result<(), Failure> {
     let stop = CancellationToken::new();
     as_operator(config, named, &stop, async |core, caller| {
+        refuse_unknown(core, &caller).await?;
         let done = stop.run_until_cancelled(work(core, caller)).await;
         done.unwrap_or_else(|| Err("stopped before the end; it may be begun again".into()))
     })
@@ -157,39 +158,21 @@ fn as_operator(
     job::with(config, stop, async |core| work(core, Caller::operator(domain, run)).await)
 }
 
+/// Refuses a domain in which nothing was ever sealed: its name may be a slip of the pen.
+async fn refuse_unknown(core: &Core, caller: &Caller) -> Result<(), Failure> {
+    let KeyState { newest, shredding, .. } = state(core, caller).await?;
+    if newest.is_some() || shredding.is_some() {
+        return Ok(());
+    }
+    Err(format!(
+        "{} has no key: nothing was ever sealed there; `usersecret domain list` shows the domains that have one",
+        caller.domain()
+    )
+    .into())
+}
+
 async fn state(core: &Core, caller: &Caller) -> Result<KeyState, Failure> {
     core.keys.state(caller, caller.domain().clone()).await.map_err(failure)
-}
-
-async fn list(config: &Config, core: &Core) -> Result<(), Failure> {
-    // Which domains there are only the owner of the tables sees.
-    let owner = Database::owner(&config.database.settings()?).await.map_err(failure)?;
-    let run = upkeep::new_run().map_err(failure)?;
-    print(&format!(
-        "{:<40} {:<9} {:>7} {:>5}  {}",
-        "DOMAIN", "STATE", "VERSION", "KEYS", "REWRAP"
-    ))?;
-    let mut last = None;
-    loop {
-        let some = domains_after(&owner, last.as_ref(), AT_ONCE).await.map_err(failure)?;
-        let Some(end) = some.last() else { return Ok(()) };
-        last = Some(end.clone());
-        for domain in some {
-            let caller = Caller::operator(domain.clone(), std::sync::Arc::clone(&run));
-            print(&row(&domain, &state(core, &caller).await?))?;
-        }
-    }
-}
-
-fn row(domain: &DomainId, state: &KeyState) -> String {
-    let shredded = if state.shredding.is_some() { "shredded" } else { "active" };
-    let version = state.newest.as_ref().map_or(0, |kek| kek.version.0);
-    let rewrap = match &state.rewrap {
-        None => "-".to_owned(),
-        Some(rewrap) if rewrap.finished_at.is_some() => "done".to_owned(),
-        Some(rewrap) => figures(rewrap),
-    };
-    format!("{:<40} {shredded:<9} {version:>7} {:>5}  {rewrap}", domain.as_str(), state.living)
 }
 
 fn rewrap(named: &Named, per_second: Option<u32>) -> Result<(), Failure> {

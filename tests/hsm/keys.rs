@@ -139,6 +139,10 @@ async fn a_rewrap_that_is_killed_again_and_again_ends_and_loses_nothing() {
 
     // The end of all, with a statement that another program verifies.
     let path = |name: &str| service.dir.path().join(name).display().to_string();
+    for verb in ["rotate", "rewrap", "verify", "statement"] {
+        let said = service.refuses(&["domain", verb, "acne"]);
+        assert!(said.contains("acne has no key"), "{verb}: {said}");
+    }
     let shred = ["domain", "shred", "acme", "--confirm"];
     service.refuses(&[&shred[..], &["acm"]].concat());
     let out = path("statement");
