@@ -5,6 +5,7 @@
 //! of workers with a session each. Jobs wait at a **desk**, fair between those who ask, and a **keeper** sees to it that
 //! there is a home: it replaces one whose token is sick, and kills one that hangs. [`Hsm`] is the async side of all that.
 
+mod admission;
 mod birth;
 mod check_value;
 mod child;
@@ -74,6 +75,7 @@ pub use signing_birth::ensure_signing_key;
 pub use signing_key::SigningKey;
 pub use softhsm::create_token;
 
+use admission::Admission;
 use desk::Desk;
 use keeper::Keeper;
 use request::{Answer, Outcome, Request};
@@ -250,9 +252,9 @@ impl Offices {
         let (stop, stopped) = crossbeam_channel::bounded(0);
         let mut offices = Self { _stop: stop, all: Vec::with_capacity(count) };
         // One after the other: a PIN that the token refuses is tried once, by whomever.
-        let refused = Arc::default();
+        let login = Arc::default();
         for _ in 0..count {
-            offices.all.push(Office::open(settings, stopped.clone(), Arc::clone(&refused))?);
+            offices.all.push(Office::open(settings, stopped.clone(), Arc::clone(&login))?);
         }
         Ok(offices)
     }
@@ -263,13 +265,13 @@ impl Office {
     fn open(
         settings: &Settings,
         stopped: Receiver<Infallible>,
-        refused: Arc<Mutex<bool>>,
+        login: Arc<Mutex<Admission>>,
     ) -> Result<Self, HsmError> {
         let (first, begun) = crossbeam_channel::bounded(1);
         let (tell, events) = crossbeam_channel::unbounded();
         let desk = Arc::new(Desk::new(settings.queue, tell.clone()));
         let keeper =
-            Keeper::new(settings.clone(), Arc::clone(&desk), (tell, events), stopped, refused);
+            Keeper::new(settings.clone(), Arc::clone(&desk), (tell, events), stopped, login);
         let keeper = thread::Builder::new()
             .name("hsm-keeper".to_owned())
             .spawn(move || keeper.run(&first))

@@ -42,14 +42,14 @@ pub fn serve(log: impl FnOnce(&str, bool)) -> io::Result<()> {
 
 /// Takes up work, and tells what has been reached.
 fn begin(settings: &Settings, wire: &Wire, reply: &Reply) -> Result<Crew, HsmError> {
-    let tell = |reached| wire.send(&Report::of_beginning(Ok(reached)));
+    let tell = |reached| wire.send(&Report::of_beginning(reached));
     let gone = |_| HsmError::Stopped;
-    let login = Login::new(settings)?;
-    tell(Reached::Login).map_err(gone)?;
+    let login = Login::new(settings, || drop(tell(Err(HsmError::PinIncorrect))))?;
+    tell(Ok(Reached::Login)).map_err(gone)?;
     let from = wire.clone();
     let crew = Crew::start(login, settings, move || orders(from.clone()), reply)?;
     let offer = crew.offer().ok_or(HsmError::Stopped)?;
-    tell(Reached::Work(offer)).map_err(gone)?;
+    tell(Ok(Reached::Work(offer))).map_err(gone)?;
     Ok(crew)
 }
 

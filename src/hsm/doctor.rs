@@ -111,7 +111,7 @@ fn walk(settings: &Settings, keks: Option<&[WrappedKek]>, notes: &mut Notes) -> 
         let (label, id) = (template::SIGNING_LABEL, signer.public().id());
         format!("{label:?}, EC P-256, sensitive, not extractable, id {id}")
     })?;
-    let tested = Login::new(settings)
+    let tested = Login::new(settings, || ())
         .and_then(|login| Generation::new(login, settings))
         .and_then(|generation| Worker::new(Arc::new(generation))?.self_test());
     notes.step("self-test", tested, |()| {

@@ -40,13 +40,17 @@ pub(super) struct Login {
 }
 
 impl Login {
-    /// Loads the module, and logs in.
-    pub(super) fn new(settings: &Settings) -> Result<Self, HsmError> {
+    /// Loads the module, and logs in. A PIN that is refused is told to `refused` at once: what comes then may hang.
+    pub(super) fn new(settings: &Settings, refused: impl FnOnce()) -> Result<Self, HsmError> {
         let module = Module::load(settings)?;
         let log_in = || {
             let slot = module.find_token(&settings.token_label)?;
             let anchor = module.open_ro_session(slot)?;
-            anchor.log_in(&settings.pin()?)?;
+            anchor.log_in(&settings.pin()?).inspect_err(|error| {
+                if *error == HsmError::PinIncorrect {
+                    refused();
+                }
+            })?;
             Ok(Self { anchor, slot, module: module.clone() })
         };
         // Whoever tries again initializes the module anew.

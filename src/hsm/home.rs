@@ -47,7 +47,7 @@ impl Beginning {
         patience: &Patience<'_>,
     ) -> Result<Self, HsmError> {
         Ok(match &settings.isolation {
-            Isolation::Thread => Self::Threads(Box::new(Login::new(settings)?), reply),
+            Isolation::Thread => Self::Threads(Box::new(Login::new(settings, || ())?), reply),
             Isolation::Process(processes) => Self::Process(process::Beginning::log_in(
                 settings, processes, reply, ended, patience,
             )?),

@@ -10,6 +10,7 @@ use crossbeam_channel::{Receiver, Sender, TryRecvError, select};
 
 use super::{
     HsmError, Isolation, Settings,
+    admission::{Admission, PinFile},
     crew::{Offer, Reply},
     desk::Desk,
     home::{Beginning, Home, Patience},
@@ -47,8 +48,8 @@ pub(super) struct Keeper {
     pause: Duration,
     /// When the home was opened.
     opened: Option<Instant>,
-    /// The token refused the PIN, whoever tried it.
-    refused: Arc<Mutex<bool>>,
+    /// What the token says to the PIN, whoever tried it.
+    login: Arc<Mutex<Admission>>,
 }
 
 impl Keeper {
@@ -57,7 +58,7 @@ impl Keeper {
         desk: Arc<Desk>,
         (tell, events): (Sender<Event>, Receiver<Event>),
         stopped: Receiver<Infallible>,
-        refused: Arc<Mutex<bool>>,
+        login: Arc<Mutex<Admission>>,
     ) -> Self {
         let (number, tried, patience, pause, opened) = (0, 0, START, TICK, None);
         Self {
@@ -71,7 +72,7 @@ impl Keeper {
             patience,
             pause,
             opened,
-            refused,
+            login,
         }
     }
 
@@ -112,27 +113,32 @@ impl Keeper {
     }
 
     fn start(&mut self) -> Result<(Home, Offer), HsmError> {
+        let (beginning, logging_in) = self.log_in()?;
         let begun = Instant::now();
-        let beginning = self.log_in()?;
-        let logged_in = Instant::now();
-        let opened = beginning.open(&self.settings, &self.patience())?;
+        let opened = beginning.open(&self.settings, &self.patience_of(self.patience))?;
         // What has worked once does not take many times as long, unless it hangs.
-        let longest = logged_in.elapsed().max(logged_in - begun);
+        let longest = logging_in.max(begun.elapsed());
         self.patience = (longest * 4).max(self.settings.deadline).clamp(LEAST, START);
         Ok(opened)
     }
 
-    const fn patience(&self) -> Patience<'_> {
-        Patience { most: self.patience, stopped: &self.stopped }
+    const fn patience_of(&self, most: Duration) -> Patience<'_> {
+        Patience { most, stopped: &self.stopped }
     }
 
-    fn log_in(&mut self) -> Result<Beginning, HsmError> {
+    /// And how long it took.
+    fn log_in(&mut self) -> Result<(Beginning, Duration), HsmError> {
         // One at a time, until it is known what the token says to the PIN.
-        let refused = Arc::clone(&self.refused);
-        let mut refused = refused.lock().unwrap_or_else(PoisonError::into_inner);
-        if *refused {
+        let login = Arc::clone(&self.login);
+        let mut login = login.lock().unwrap_or_else(PoisonError::into_inner);
+        if login.refused {
             return Err(HsmError::PinIncorrect);
         }
+        // Who does not hear what the token says to another PIN would have it tried again.
+        let file = PinFile::of(&self.settings);
+        let known = file.is_some() && login.accepted == file;
+        let most = if known { self.patience } else { START };
+        let begun = Instant::now();
         self.tried += 1;
         let number = self.tried;
         // The desk owns the home, which owns the reply.
@@ -144,12 +150,19 @@ impl Keeper {
         });
         let tell = self.tell.clone();
         let ended = move || drop(tell.send(Event::Ended(number)));
-        Beginning::log_in(&self.settings, reply, ended, &self.patience()).inspect_err(|error| {
-            if *error == HsmError::PinIncorrect {
-                *refused = true;
-                tracing::error!(%error, "the HSM cannot be used before somebody changes something");
+        match Beginning::log_in(&self.settings, reply, ended, &self.patience_of(most)) {
+            Ok(beginning) => {
+                login.accepted = file;
+                Ok((beginning, begun.elapsed()))
             }
-        })
+            Err(error) => {
+                if error == HsmError::PinIncorrect {
+                    login.refused = true;
+                    tracing::error!(%error, "the HSM cannot be used before somebody changes something");
+                }
+                Err(error)
+            }
+        }
     }
 
     fn has_stopped(&self) -> bool {

@@ -1,7 +1,10 @@
 //! A domain's key-encryption key: wrapped outside the HSM, a leased handle inside.
 
 use crossbeam_channel::Sender;
-use cryptoki::{mechanism::Mechanism, object::ObjectHandle};
+use cryptoki::{
+    mechanism::Mechanism,
+    object::{Attribute, ObjectHandle},
+};
 
 use super::{HsmError, SealedBlock, module::Session, random::Random, root::Root, template};
 use crate::ids::RootVersion;
@@ -61,23 +64,38 @@ impl WrappedKek {
         random: &mut Random,
         aad: Vec<u8>,
     ) -> Result<Self, HsmError> {
-        let newborn = session.generate_key(&Mechanism::AesKeyGen, &template::newborn_kek())?;
-        let wrapped = Self::wrap(session, root, newborn, random, aad);
-        session.destroy_object(newborn)?;
-        wrapped
+        let mut objects = Vec::with_capacity(3);
+        let generated = Self::make(session, root, random, aad, &mut objects);
+        objects.into_iter().try_for_each(|object| session.destroy_object(object))?;
+        generated
     }
 
-    fn wrap(
+    /// A module may take another key for it, in this call or in all. So the key that was unwrapped again makes the binding, the newborn
+    /// one must open it, and a third, made beside them, must not: were they all one key to the module, it would.
+    fn make(
         session: &Session,
         root: Root,
-        newborn: ObjectHandle,
         random: &mut Random,
         aad: Vec<u8>,
+        objects: &mut Vec<ObjectHandle>,
     ) -> Result<Self, HsmError> {
+        let mut kept = |key: Result<ObjectHandle, HsmError>| key.inspect(|key| objects.push(*key));
+        let generate =
+            |template: &[Attribute]| session.generate_key(&Mechanism::AesKeyGen, template);
+        let other = kept(generate(&template::bystander()))?;
+        let newborn = kept(generate(&template::newborn_kek()))?;
         let blob = wrap_key(session, root.object, newborn)?;
+        let unwrapped =
+            session.unwrap_key(&Mechanism::AesKeyWrap, root.object, &blob, &template::kek());
+        let unwrapped = kept(unwrapped)?;
         let iv = random.take(session)?;
-        let binding = SealedBlock::seal(session, newborn, iv, &aad, Self::CONSTANT)?;
-        Ok(Self { aad, root: root.version, blob, binding })
+        let binding = SealedBlock::seal(session, unwrapped, iv, &aad, Self::CONSTANT)?;
+        let kek = Self { aad, root: root.version, blob, binding };
+        if kek.is_bound_to(session, newborn) && !kek.is_bound_to(session, other) {
+            Ok(kek)
+        } else {
+            Err(HsmError::misbehaved("a KEK that was just made is another key"))
+        }
     }
 
     /// The same KEK under the root `to`. It is extractable for that moment, as it was at its birth.

@@ -12,7 +12,10 @@ use cryptoki::{
     types::AuthPin,
 };
 
-use super::{HsmError, Pin, Profile, Settings, template, token_file};
+use super::{
+    HsmError, Pin, Profile, Settings, template,
+    token_file::{self, Emptied},
+};
 
 /// The module; clones share it.
 #[derive(Clone)]
@@ -63,14 +66,16 @@ impl Module {
             }
         }
         let missing = format!("hsm.token_label: no token is called {label:?}");
-        if let Some(file) = rewrites.then(token_file::lost).flatten() {
-            return Err(HsmError::Setup(format!(
+        Err(match rewrites.then(token_file::emptied).flatten() {
+            Some(Emptied::Lost(file)) => HsmError::Setup(format!(
                 "{missing}, and {} is empty: a login was cut short, and there is no copy beside it to put back",
                 file.display()
-            )));
-        }
-        // Where there is none at all, it may come.
-        Err(if slots.is_empty() { HsmError::Away(missing) } else { HsmError::Setup(missing) })
+            )),
+            Some(Emptied::ForNow) => HsmError::Away(format!("{missing}: another process logs in")),
+            // Where there is none at all, it may come.
+            None if slots.is_empty() => HsmError::Away(missing),
+            None => HsmError::Setup(missing),
+        })
     }
 
     /// What cryptoki tells of module, slots and tokens.

@@ -67,6 +67,11 @@ pub(super) fn newborn_kek() -> Vec<Attribute> {
     generated(sealing_key(true))
 }
 
+/// A key beside a KEK that is made, which tells whether the module takes one for the other.
+pub(super) fn bystander() -> Vec<Attribute> {
+    generated(sealing_key(false))
+}
+
 /// A KEK on its way from one root to another: unwrapped, and extractable for the moment in which it is wrapped.
 pub(super) fn passing_kek() -> Vec<Attribute> {
     sealing_key(true)

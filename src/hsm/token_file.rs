@@ -56,9 +56,21 @@ pub(super) fn keep(serial: &str) {
     }
 }
 
-/// One that is empty, if there is one.
-pub(super) fn lost() -> Option<PathBuf> {
-    folders().into_iter().map(|folder| folder.join(FILE)).find(|file| is_empty(file))
+/// A token whose file is empty.
+pub(super) enum Emptied {
+    /// While another process logs in, or until it is put back.
+    ForNow,
+    /// There is no copy of this one.
+    Lost(PathBuf),
+}
+
+/// One of those, if there is one.
+pub(super) fn emptied() -> Option<Emptied> {
+    let empty = |folder: &PathBuf| is_empty(&folder.join(FILE));
+    let folder = folders().into_iter().find(empty)?;
+    thread::sleep(MOMENT);
+    let is_lost = empty(&folder) && !folder.join(COPY).exists();
+    Some(if is_lost { Emptied::Lost(folder.join(FILE)) } else { Emptied::ForNow })
 }
 
 fn is_empty(file: &Path) -> bool {

@@ -5,6 +5,8 @@ mod self_test;
 
 use std::sync::Arc;
 
+use cryptoki::object::ObjectHandle;
+
 use super::{
     Dek, HsmError, SealedBlock,
     generation::Generation,
@@ -64,28 +66,23 @@ impl Worker {
             let root = worker.generation.root(root)?;
             WrappedKek::generate(&worker.session, root, &mut worker.random, aad.clone())
         })?;
-        // The binding was made by the newborn key: that the unwrapped one opens it
-        // compares the two, before anybody stores the blob.
-        self.lease(&kek)?;
+        // As it will be opened when somebody has stored it. Nobody has changed it yet.
+        self.lease(&kek).map_err(of_the_module)?;
         Ok(kek)
     }
 
     /// Makes a DEK, wraps it under `kek`, and checks the handle that wrapped it.
     ///
-    /// A module that mixes up handles, or returns other bytes than it made, would have the secret lost. Before the row is written,
-    /// what was wrapped is opened again, and the KEK's binding through the same handle: the one finds a mix-up
-    /// in one of the calls, the other one in all of them.
+    /// A module that mixes up handles, or returns other bytes than it made, would have the secret lost. So before the row is written
+    /// the KEK's binding is opened through the same handle, and then what was wrapped: a mix-up in one of these calls is found
+    /// by the last, and one that lasts from the first to the last by the one between.
     fn wrap_dek(&mut self, kek: &WrappedKek, aad: &[u8]) -> Result<(Dek, SealedBlock), HsmError> {
         self.with_kek(kek, |worker, key| {
             let dek = Dek::new(worker.random.take(&worker.session)?);
             let iv = worker.random.take(&worker.session)?;
             let wrapped = SealedBlock::seal(&worker.session, key, iv, aad, dek.expose())?;
-            if *wrapped.open(&worker.session, key, aad)? != *dek.expose() {
-                return Err(HsmError::misbehaved("a DEK changed when it was wrapped"));
-            }
-            if !kek.is_bound_to(&worker.session, key) {
-                return Err(HsmError::misbehaved("a KEK's handle names another key"));
-            }
+            worker.prove_handle(kek, key)?;
+            worker.prove_wrap(&wrapped, key, aad, dek.expose())?;
             Ok((dek, wrapped))
         })?
     }
@@ -106,8 +103,8 @@ impl Worker {
 
     /// Wraps what is wrapped under `from` under `to`. What does not open is left out, and loses nothing.
     ///
-    /// The handle is proven before the first and behind the last, and each is opened again at the end: a DEK that was wrapped under
-    /// another key, or is another one than was read, would be lost. When `from` does not open, `to` shows that the token is sound.
+    /// The handle is proven when all are wrapped, and then each is opened, under the new key and again under the old one: a DEK that was
+    /// wrapped under another key, or is another one than was read, would be lost. When `from` does not open, `to` shows that the token is sound.
     fn rewrap(
         &mut self,
         from: &WrappedKek,
@@ -125,12 +122,6 @@ impl Worker {
             });
         }
         let wrapped = self.with_kek(to, |worker, key| {
-            let proven = |worker: &Self| {
-                let bound = to.is_bound_to(&worker.session, key);
-                let another = HsmError::misbehaved("a KEK's handle names another key");
-                if bound { Ok(()) } else { Err(another) }
-            };
-            proven(worker)?;
             let mut wrapped = Vec::with_capacity(deks.len());
             for (dek, opened) in deks.iter().zip(&opened) {
                 let Some(opened) = opened else {
@@ -140,13 +131,14 @@ impl Worker {
                 let iv = worker.random.take(&worker.session)?;
                 let block = opened.expose();
                 let sealed = SealedBlock::seal(&worker.session, key, iv, &dek.to, block)?;
-                // Nobody else has it once this is stored.
-                if *sealed.open(&worker.session, key, &dek.to)? != *block {
-                    return Err(HsmError::misbehaved("a DEK changed when it was wrapped"));
-                }
                 wrapped.push(Some(sealed));
             }
-            proven(worker)?;
+            worker.prove_handle(to, key)?;
+            for ((dek, opened), wrapped) in deks.iter().zip(&opened).zip(&wrapped) {
+                if let (Some(opened), Some(wrapped)) = (opened, wrapped) {
+                    worker.prove_wrap(wrapped, key, &dek.to, opened.expose())?;
+                }
+            }
             Ok(wrapped)
         })??;
         for (dek, before) in deks.iter().zip(&opened) {
@@ -167,15 +159,43 @@ impl Worker {
             let (from, to) = (generation.root(kek.root())?, generation.root(to)?);
             kek.rewrap(&worker.session, from.object, to)
         })?;
-        // What does not open here is not the domain's fault.
-        self.lease(&rewrapped).map_err(|error| match error {
-            HsmError::Tampered(_) => HsmError::misbehaved("a KEK changed when it was wrapped"),
-            error => error,
-        })?;
+        self.lease(&rewrapped).map_err(of_the_module)?;
         Ok(rewrapped)
+    }
+
+    /// That `key` is `kek`.
+    fn prove_handle(&self, kek: &WrappedKek, key: ObjectHandle) -> Result<(), HsmError> {
+        if kek.is_bound_to(&self.session, key) {
+            Ok(())
+        } else {
+            Err(HsmError::misbehaved("a KEK's handle names another key"))
+        }
+    }
+
+    /// That `wrapped` opens to `block`, which nobody else has.
+    fn prove_wrap(
+        &self,
+        wrapped: &SealedBlock,
+        key: ObjectHandle,
+        aad: &[u8],
+        block: &[u8; Dek::LEN],
+    ) -> Result<(), HsmError> {
+        if *wrapped.open(&self.session, key, aad)? == *block {
+            Ok(())
+        } else {
+            Err(HsmError::misbehaved("a DEK changed when it was wrapped"))
+        }
     }
 
     fn sign(&mut self, digest: &[u8; 32]) -> Result<Vec<u8>, HsmError> {
         self.twice(|worker| worker.generation.signer().sign(&worker.session, digest))
+    }
+}
+
+/// What does not open as soon as it is made was not changed by anybody else.
+fn of_the_module(error: HsmError) -> HsmError {
+    match error {
+        HsmError::Tampered(_) => HsmError::misbehaved("a KEK changed when it was wrapped"),
+        error => error,
     }
 }

@@ -49,6 +49,24 @@ async fn a_pin_that_is_refused_is_tried_once() {
     assert!(service.log().contains("the token refuses the PIN"), "{}", service.log());
 }
 
+/// What comes behind the refusal says nothing more about the PIN.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pin_that_is_refused_is_tried_once_where_the_module_hangs_behind_it() {
+    let env = [("USERSECRET_HSM__DEADLINE_MS", "500"), ("USERSECRET_HSM__PROCESSES", "3")];
+    let mut service = Service::start(&env).await;
+    fs::write(service.data().join("pin"), "0000").unwrap();
+    service.faults.set("function=C_CloseSession,C_Finalize hang").unwrap();
+    service.kill_workers();
+    service.is_ready(false).await;
+    // Longer than one that says nothing would be waited for.
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    let log = service.log();
+    assert_eq!(log.matches("error=the token refuses the PIN").count(), 1, "{log}");
+    assert!(!log.contains("does not come back at its start"), "{log}");
+    service.faults.set("").unwrap();
+    service.stop();
+}
+
 /// As it is for a moment when it is written.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_pin_file_without_a_pin_is_not_tried() {

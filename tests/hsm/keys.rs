@@ -217,6 +217,63 @@ async fn nothing_is_revealed_behind_the_word_that_a_domain_is_shredded() {
     service.stop();
 }
 
+/// For a few calls in a row, wherever it begins, the module takes another key: what is acknowledged meanwhile opens afterwards, and a
+/// domain that began then goes on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mix_up_of_any_length_loses_no_write_that_was_acknowledged() {
+    let mut service = Service::start(&[]).await;
+    let create = "mutation { createUserSecret(input: { name: \"a\", data: { value: 1 } }) { userSecret { userSecretId } } }";
+    for domain in ["acme", "globex"] {
+        service.caller(domain, Some("ann")).create("first").await;
+    }
+    let mut acknowledged = 0;
+    for count in 1..=6 {
+        for from in 1..=3 {
+            for domain in ["acme".to_owned(), format!("new-{count}-{from}")] {
+                let ann = service.caller(&domain, Some("ann"));
+                let line = format!(
+                    "function=C_EncryptInit,C_DecryptInit swap_key from={from} count={count}"
+                );
+                service.faults.set(&line).unwrap();
+                let written = ann.gql(create, json!({})).await;
+                service.faults.set("").unwrap();
+                assert!(
+                    ["OK", "UNAVAILABLE"].contains(&written.code()),
+                    "{line}: {}",
+                    written.text
+                );
+                let mut ids = Vec::new();
+                if written.code() == "OK" {
+                    acknowledged += 1;
+                    let id = written.at("/data/createUserSecret/userSecret/userSecretId");
+                    ids.push(id.as_str().unwrap().to_owned());
+                }
+                eventually("it goes on", async || ann.gql(create, json!({})).await.code() == "OK")
+                    .await;
+                ids.push(ann.create("later").await);
+                let system = service.caller(&domain, None);
+                for id in ids {
+                    let revealed = system.reveal(&domain, &id, None).await;
+                    assert_eq!(revealed.code(), "OK", "{line}, {domain}: {}", revealed.text);
+                }
+            }
+        }
+    }
+    assert!(acknowledged > 0);
+    service.stop();
+}
+
+/// What a module reads wrongly once is no tampered row.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_that_is_read_wrongly_once_is_read_again() {
+    let mut service = Service::start(&[]).await;
+    let id = service.caller("acme", Some("ann")).create("a").await;
+    let system = service.caller("acme", None);
+    service.faults.set("function=C_Decrypt corrupt count=1").unwrap();
+    assert_eq!(system.reveal("acme", &id, None).await.code(), "OK");
+    service.stop();
+}
+
 /// A shredding waits for reveals that are under way, and no longer than half of a request's time.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_takes_longer_than_a_shredding_waits_is_not_revealed() {

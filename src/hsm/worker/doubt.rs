@@ -117,15 +117,7 @@ impl Worker {
         }
         self.twice(|worker| {
             let (session, root) = (&worker.session, worker.generation.newest_root());
-            let kek = WrappedKek::generate(session, root, &mut worker.random, b"probe".to_vec())?;
-            let object = kek.unwrap(session, root.object)?;
-            let bound = kek.is_bound_to(session, object);
-            session.destroy_object(object)?;
-            if bound {
-                Ok(())
-            } else {
-                Err(HsmError::misbehaved("a key changed when it was wrapped"))
-            }
+            WrappedKek::generate(session, root, &mut worker.random, b"probe".to_vec()).map(drop)
         })
     }
 }
