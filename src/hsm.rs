@@ -150,7 +150,8 @@ impl Hsm {
         self.everywhere(Lane::OWN, &Request::Forget { domain }).await
     }
 
-    /// Unwraps `kek`, wherever keys are. When another one does not open then, it is known that the token is not to blame.
+    /// Unwraps `kek`, wherever keys are, and opens its binding tag. When another one does not open then, it is known that the token is not
+    /// to blame.
     pub async fn prove(&self, kek: WrappedKek) -> Result<(), HsmError> {
         self.everywhere(Lane::UPKEEP, &Request::Prove { kek }).await
     }

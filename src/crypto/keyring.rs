@@ -143,6 +143,8 @@ impl Keyring {
             Err(error) => {
                 let again = unwrapped().await?;
                 if again.expose() == key.expose() {
+                    // What is read wrongly alike twice is not what the KEK's own tag opens to.
+                    self.hsm.prove(kek.wrapped(aad)?).await?;
                     return Err(error);
                 }
                 let differs = |_| Error::unavailable("the HSM opens a DEK one way and another");

@@ -39,7 +39,10 @@ impl Worker {
                 self.rewrap(from, to, deks).map(Answer::Rewrapped)
             }
             Request::RewrapKek { kek, root } => self.rewrap_kek(kek, *root).map(Answer::Kek),
-            Request::Prove { kek } => self.lease(kek).map(|_| Answer::Sound),
+            Request::Prove { kek } => {
+                let proven = self.with_kek(kek, |worker, key| worker.prove_handle(kek, key));
+                proven.flatten().map(|()| Answer::Sound)
+            }
             Request::Forget { domain } => {
                 self.generation.forget(domain);
                 Ok(Answer::Sound)

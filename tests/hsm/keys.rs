@@ -263,14 +263,21 @@ async fn a_mix_up_of_any_length_loses_no_write_that_was_acknowledged() {
     service.stop();
 }
 
-/// What a module reads wrongly once is no tampered row.
+/// Once it is read again; and again and again the module is at fault.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_key_that_is_read_wrongly_once_is_read_again() {
+async fn a_key_that_is_read_wrongly_is_no_tampered_row() {
     let mut service = Service::start(&[]).await;
     let id = service.caller("acme", Some("ann")).create("a").await;
     let system = service.caller("acme", None);
-    service.faults.set("function=C_Decrypt corrupt count=1").unwrap();
-    assert_eq!(system.reveal("acme", &id, None).await.code(), "OK");
+    for (fault, code) in [("corrupt count=1", "OK"), ("corrupt", "UNAVAILABLE")] {
+        service.faults.set(&format!("function=C_Decrypt {fault}")).unwrap();
+        assert_eq!(system.reveal("acme", &id, None).await.code(), code, "{fault}");
+    }
+    service.faults.set("").unwrap();
+    eventually("it is read rightly", async || {
+        system.reveal("acme", &id, None).await.code() == "OK"
+    })
+    .await;
     service.stop();
 }
 
