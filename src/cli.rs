@@ -287,7 +287,7 @@ fn create_private(file: &Path) -> Result<File, Failure> {
 /// Removes those of `files` that are empty: such a one must not pass for what was to be in it.
 fn remove_empty<'a>(files: impl IntoIterator<Item = &'a PathBuf>) {
     for file in files {
-        if std::fs::metadata(file).is_ok_and(|about| about.len() == 0) {
+        if std::fs::metadata(file).is_ok_and(|about| about.is_file() && about.len() == 0) {
             let _ = std::fs::remove_file(file);
         }
     }

@@ -13,6 +13,7 @@ mod issuer;
 mod keys;
 mod mutation;
 mod query;
+mod revealing;
 mod statistics;
 mod user_secret;
 

@@ -39,9 +39,6 @@ use crate::{
     store::{DataChange, Inserted, Store},
 };
 
-/// When a reveal that took too long may be tried again.
-const RETRY: Duration = Duration::from_secs(1);
-
 /// How often a write that lost a race is tried again.
 const TRIES: usize = 32;
 
@@ -63,6 +60,13 @@ pub struct Revealed {
     pub data: Map<String, Value>,
     /// Its version.
     pub version: DataVersion,
+    /// When it is to be told at the latest: behind that a shredding may have been acknowledged.
+    pub until: Instant,
+}
+
+/// What is told where a reveal took longer than that.
+pub fn too_late() -> Error {
+    Error::unavailable("the reveal took too long").after(Duration::from_secs(1))
 }
 
 impl UserSecretService {
@@ -348,10 +352,11 @@ impl UserSecretService {
                 let data =
                     self.keyring.open(&aad, &sealed.kek, sealed.envelope).await?.to_json()?;
                 // The domain may have been shredded meanwhile, and that be acknowledged.
-                if begun.elapsed() > self.keys.farewell() {
-                    return Err(Error::unavailable("the reveal took too long").after(RETRY));
+                let until = begun + self.keys.farewell();
+                if Instant::now() > until {
+                    return Err(too_late());
                 }
-                Ok(Revealed { data, version: sealed.version })
+                Ok(Revealed { data, version: sealed.version, until })
             })
             .await
     }

@@ -99,8 +99,12 @@ pub(super) fn run(command: DomainCommand) -> Result<(), Failure> {
             if confirm != named.domain {
                 return Err("--confirm: must repeat the domain".into());
             }
+            // First, as it may begin the program anew, for which the files would be old ones.
+            let config = job::prepare(&named.source)?;
             // Afterwards it would be too late to find that they cannot be written.
             let files = out.as_ref().map(|out| [out.clone(), signature_of(out)]);
+            let before = |file: &&PathBuf| !file.exists();
+            let new: Vec<_> = files.iter().flatten().filter(before).cloned().collect();
             for file in files.iter().flatten() {
                 let opened = fs::OpenOptions::new().create(true).append(true).open(file);
                 opened
@@ -108,12 +112,11 @@ pub(super) fn run(command: DomainCommand) -> Result<(), Failure> {
             }
             // To its end, whoever interrupts it: it cannot be begun again.
             let never = CancellationToken::new();
-            let config = job::prepare(&named.source)?;
             let done = as_operator(&config, &named, &never, async |core, caller| {
                 let shredding = core.keys.shred(&caller, None, || Ok(())).await.map_err(failure)?;
                 hand_over(&shredding, out.as_deref())
             });
-            remove_empty(files.iter().flatten());
+            remove_empty(&new);
             done
         }
         DomainCommand::Statement { named, out } => {

@@ -16,13 +16,13 @@ use axum::{
 };
 use serde_json::Value;
 
-use super::{UserSecretSchema, document::Documents, error};
+use super::{UserSecretSchema, document::Documents, error, revealing::Revealing};
 use crate::{
     audit::Listener,
     edge::{Edge, Visit, named_domain},
     error::{Code, Error},
     json::UniqueObject,
-    service::Caller,
+    service::{Caller, too_late},
 };
 use call::Call;
 use negotiation::{GRAPHQL_JSON, accepted, render};
@@ -143,12 +143,17 @@ async fn answer(
     }
     let variables = call.variables.map(|UniqueObject(given)| given).unwrap_or_default();
     let variables = Variables::from_json(Value::Object(variables));
-    let mut graphql = GraphQlRequest::new("").variables(variables).data(caller).data(named);
+    let revealing = Revealing::default();
+    let mut graphql = GraphQlRequest::new("").variables(variables);
+    graphql = graphql.data(caller).data(named).data(revealing.clone());
     if let Some(name) = call.operation_name {
         graphql = graphql.operation_name(name);
     }
     graphql.set_parsed_query(Arc::unwrap_or_clone(document));
     let response = face.schema.execute(graphql).await;
+    if revealing.is_over() {
+        return Answer::refusal(StatusCode::OK, too_late());
+    }
     // Without data nothing was executed: the request itself was at fault.
     let executed = response.is_ok() || !response.errors.iter().all(|error| error.path.is_empty());
     let status = if executed { StatusCode::OK } else { StatusCode::BAD_REQUEST };

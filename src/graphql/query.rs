@@ -7,6 +7,7 @@ use super::{
     connection::{ListArguments, QueryInput, UserSecretConnection},
     domain::Domain,
     http::NamedDomain,
+    revealing::Revealing,
     statistics::{StatisticsQueryInput, UserSecretStat},
     user_secret::{Node, UserSecret, UserSecretData},
 };
@@ -117,6 +118,8 @@ impl Query {
             .service()?
             .reveal(ctx.caller()?, Some(domain), Ok(&user_secret_id), version)
             .await?;
+        let revealing = ctx.data_opt::<Revealing>().ok_or_else(|| Fault::missing("answer"))?;
+        revealing.until(revealed.until);
         Ok(revealed.into())
     }
 

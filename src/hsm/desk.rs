@@ -43,8 +43,9 @@ struct State {
     /// Why there is no home, since when.
     away: Option<(HsmError, Instant)>,
     next: u64,
-    /// When a home was last asked something, or opened.
-    asked: Instant,
+    /// When sessions were last looked after, and how often they were asked something since.
+    stirred: Instant,
+    asked: usize,
     /// What a job takes of the home's time, when it is busy.
     pace: Duration,
     signing_key: Option<SigningKey>,
@@ -78,7 +79,8 @@ impl Desk {
             open: None,
             away: None,
             next: 1,
-            asked: Instant::now(),
+            stirred: Instant::now(),
+            asked: 0,
             pace: Duration::ZERO,
             signing_key: None,
         };
@@ -117,17 +119,25 @@ impl Desk {
         Ok(answer)
     }
 
-    /// Has each session do something, where none was asked anything for `rest`. What comes of it is noticed as with every job, if
+    /// Has each session do something, where they were asked less than once each for `rest`. What comes of it is noticed as with every job, if
     /// what is returned is kept for so long.
     pub(super) fn stir(
         &self,
         rest: Duration,
         patience: Duration,
     ) -> Vec<oneshot::Receiver<Outcome>> {
-        let state = self.state();
-        let resting = state.open.as_ref().filter(|_| state.asked.elapsed() >= rest);
-        let sessions = resting.map_or(0, |open| open.depth / 2);
+        let mut state = self.state();
+        let sessions = state.open.as_ref().map_or(0, |open| open.depth / 2);
+        if state.stirred.elapsed() < rest {
+            return Vec::new();
+        }
+        let asked = std::mem::take(&mut state.asked);
+        state.stirred = Instant::now();
         drop(state);
+        if asked >= sessions {
+            // They take turns.
+            return Vec::new();
+        }
         let deadline = Instant::now() + patience;
         let probes = (0..sessions).map(|_| self.put(Lane::OWN, Request::Probe, deadline));
         probes.filter_map(Result::ok).collect()
@@ -184,7 +194,7 @@ impl Desk {
                 }
             }
             open.busy += 1;
-            state.asked = now;
+            state.asked += 1;
             let sent = Sent { lane, job, home: open.number, at: now, busy: open.busy };
             state.sent.insert(number, sent);
         }
@@ -194,7 +204,7 @@ impl Desk {
     pub(super) fn open(&self, number: u64, home: Home, offer: Offer) -> Option<Home> {
         let mut state = self.state();
         state.away = None;
-        state.asked = Instant::now();
+        (state.stirred, state.asked) = (Instant::now(), 0);
         state.signing_key = Some(offer.key);
         let open = Open { number, home, busy: 0, depth: offer.sessions * 2, done: 0 };
         let before = state.open.replace(open).map(|open| open.home);

@@ -91,7 +91,8 @@ fn walk(settings: &Settings, keks: Option<&[WrappedKek]>, notes: &mut Notes) -> 
     let found = slot.and_then(|slot| Ok((slot, module.pkcs11().get_token_info(slot)?)));
     let (slot, token) = notes.step("token", found, |(_, token)| facts::token(token))?;
     notes.note("mechanisms", facts::mechanisms(module.pkcs11(), slot))?;
-    notes.note("sessions", facts::sessions(token.max_session_count(), settings.most_sessions()))?;
+    let (most, together) = (settings.most_sessions(), settings.sessions_together());
+    notes.note("sessions", facts::sessions(token.max_session_count(), most, together))?;
     notes.note("writing", facts::writing(module.open_rw_session(slot).map(drop)))?;
     notes.note("PIN", facts::pin(&token, settings.profile.lockout))?;
     let opened = module.open_ro_session(slot);

@@ -114,6 +114,11 @@ impl Generation {
         self.owners.with(|| self.open_session(), work)
     }
 
+    /// Has the session that holds the login, or one like it, do something.
+    pub(super) fn stir(&self) -> Result<(), HsmError> {
+        self.own(|session| session.generate_random_slice(&mut [0]))
+    }
+
     /// A lease on `kek`'s handle, unwrapping it first when it is not at hand; `session` proves what was unwrapped.
     ///
     /// However many ask for a cold KEK, it is unwrapped once. Its binding is
@@ -191,6 +196,9 @@ pub(super) fn visit<T>(
         session.log_in(&settings.pin()?)?;
         work(&session)
     };
-    module.finalize()?;
-    done
+    // What was done, or why not, is worth more.
+    let ended = module.finalize();
+    let done = done?;
+    ended?;
+    Ok(done)
 }

@@ -43,6 +43,8 @@ pub(super) struct Keeper {
     /// Of the home that is open, and of the last one that was tried.
     number: u64,
     tried: u64,
+    /// How many sessions the home has that is open.
+    sessions: usize,
     /// How long a step of a beginning may take.
     patience: Duration,
     pause: Duration,
@@ -60,7 +62,7 @@ impl Keeper {
         stopped: Receiver<Infallible>,
         login: Arc<Mutex<Admission>>,
     ) -> Self {
-        let (number, tried, patience, pause, opened) = (0, 0, START, TICK, None);
+        let (number, tried, sessions, patience, pause, opened) = (0, 0, 0, START, TICK, None);
         Self {
             settings,
             desk,
@@ -69,6 +71,7 @@ impl Keeper {
             stopped,
             number,
             tried,
+            sessions,
             patience,
             pause,
             opened,
@@ -113,13 +116,26 @@ impl Keeper {
     }
 
     fn start(&mut self) -> Result<(Home, Offer), HsmError> {
-        let (beginning, logging_in) = self.log_in()?;
+        let most = self.patience;
+        let (beginning, logging_in) = self.log_in(most)?;
         let begun = Instant::now();
-        let opened = beginning.open(&self.settings, &self.patience_of(self.patience))?;
+        let opened = beginning.open(&self.settings, &self.patience_of(most));
         // What has worked once does not take many times as long, unless it hangs.
         let longest = logging_in.max(begun.elapsed());
-        self.patience = (longest * 4).max(self.settings.deadline).clamp(LEAST, START);
-        Ok(opened)
+        match opened {
+            Ok(_) => {
+                self.patience = (longest * 4).max(self.settings.deadline).clamp(LEAST, START);
+            }
+            Err(_) => self.grow_patient(longest),
+        }
+        opened
+    }
+
+    /// A step was given up after as long as that: one that is as slow from now on must not be given up for ever.
+    fn grow_patient(&mut self, waited: Duration) {
+        if waited >= self.patience {
+            self.patience = (self.patience * 2).min(START);
+        }
     }
 
     const fn patience_of(&self, most: Duration) -> Patience<'_> {
@@ -127,17 +143,20 @@ impl Keeper {
     }
 
     /// And how long it took.
-    fn log_in(&mut self) -> Result<(Beginning, Duration), HsmError> {
+    fn log_in(&mut self, most: Duration) -> Result<(Beginning, Duration), HsmError> {
         // One at a time, until it is known what the token says to the PIN.
         let login = Arc::clone(&self.login);
         let mut login = login.lock().unwrap_or_else(PoisonError::into_inner);
         if login.refused {
             return Err(HsmError::PinIncorrect);
         }
+        if self.has_stopped() {
+            return Err(HsmError::Stopped);
+        }
         // Who does not hear what the token says to another PIN would have it tried again.
         let file = PinFile::of(&self.settings);
         let known = file.is_some() && login.accepted == file;
-        let most = if known { self.patience } else { START };
+        let most = if known { most } else { START };
         let begun = Instant::now();
         self.tried += 1;
         let number = self.tried;
@@ -160,6 +179,7 @@ impl Keeper {
                     login.refused = true;
                     tracing::error!(%error, "the HSM cannot be used before somebody changes something");
                 }
+                self.grow_patient(begun.elapsed());
                 Err(error)
             }
         }
@@ -176,6 +196,7 @@ impl Keeper {
         }
         self.opened = Some(Instant::now());
         self.pause = TICK;
+        self.sessions = offer.sessions;
         self.desk.open(self.number, home, offer)
     }
 
@@ -259,6 +280,9 @@ impl Keeper {
         }
         let old = self.number;
         match self.start() {
+            Ok((_, offer)) if offer.sessions < self.sessions => {
+                self.make_room("the HSM has fewer sessions for another process beside this one")
+            }
             Ok((home, offer)) => {
                 drop(self.open(home, offer));
                 self.desk.orphaned(old);
@@ -268,10 +292,7 @@ impl Keeper {
             Err(HsmError::PinIncorrect) => Replaced::Never,
             Err(_) if self.has_stopped() => Replaced::Never,
             Err(error) if error.is_of_room() => {
-                tracing::warn!(%error, "the HSM has no room for another process beside this one");
-                drop(self.desk.close(HsmError::Away("its process is replaced".to_owned())));
-                self.desk.orphaned(old);
-                Replaced::Gone
+                self.make_room("the HSM has no room for another process beside this one")
             }
             Err(error) => {
                 tracing::warn!(%error, "the HSM does not answer as it must, and not to another process either");
@@ -279,6 +300,14 @@ impl Keeper {
                 Replaced::Not
             }
         }
+    }
+
+    /// The old home goes before a new one begins.
+    fn make_room(&self, why: &'static str) -> Replaced {
+        tracing::warn!(generation = self.number, "{why}");
+        drop(self.desk.close(HsmError::Away("its process is replaced".to_owned())));
+        self.desk.orphaned(self.number);
+        Replaced::Gone
     }
 }
 

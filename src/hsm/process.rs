@@ -5,6 +5,7 @@ use std::{
     os::fd::OwnedFd,
     path::Path,
     process::{Child, Command, Stdio},
+    sync::atomic::{AtomicUsize, Ordering},
     thread,
     time::{Duration, Instant},
 };
@@ -21,6 +22,10 @@ use super::{
 
 /// The command that tells the program to be a worker.
 pub const WORKER: &str = "hsm-worker";
+
+/// Processes that are being spawned, and how many may be: each has a thread, and may take for ever.
+static SPAWNING: AtomicUsize = AtomicUsize::new(0);
+const MOST_SPAWNING: usize = 16;
 
 /// A worker's process. Dropped, it finishes what it has, and is killed when that takes too long.
 pub(super) struct Process {
@@ -54,6 +59,9 @@ impl Beginning {
         ended: impl FnOnce() + Send + 'static,
         patience: &Patience<'_>,
     ) -> Result<Self, HsmError> {
+        if SPAWNING.load(Ordering::Relaxed) >= MOST_SPAWNING {
+            return Err(HsmError::Away("the system does not come to run its processes".to_owned()));
+        }
         let (wire, input) = Wire::pair().map_err(does_not_start)?;
         let (program, charge) = (processes.program.clone(), Charge::new(settings, &processes.log));
         let (tell, steps) = crossbeam_channel::unbounded();
@@ -122,12 +130,14 @@ fn introduce(
     wire: Wire,
     tell: Sender<Step>,
 ) -> Option<impl Iterator<Item = Report> + use<>> {
+    SPAWNING.fetch_add(1, Ordering::Relaxed);
     let spawned = Command::new(program)
         .arg(WORKER)
         .stdin(Stdio::from(input))
         // What a module prints goes where the log goes.
         .stdout(io::stderr())
         .spawn();
+    SPAWNING.fetch_sub(1, Ordering::Relaxed);
     let charged = spawned.and_then(|child| {
         // Where nobody waits for it any more it is killed, and does not read the charge.
         let _ = tell.send(Step::Spawned(Killed(Some(child))));

@@ -36,7 +36,8 @@ pub struct Profile {
     pub(super) lockout: Lockout,
     /// Whether a login that is cut short may lose the token, as [`super::token_file`] says.
     pub(super) rewrites_token: bool,
-    /// How long its sessions may rest: then they are used once, before somebody on the way closes what says nothing.
+    /// How long its sessions may rest, and at most twice as long: then they are used once, before somebody on the way closes what
+    /// says nothing.
     pub(super) rest: Duration,
     /// Codes that mean something else than the table of `failure.rs` says.
     pub(super) codes: &'static [(RvError, Class)],
@@ -86,7 +87,7 @@ impl Profile {
         init_args: None,
         lockout: Lockout::Unknown,
         rewrites_token: false,
-        rest: Duration::from_secs(20),
+        rest: Duration::from_secs(10),
         codes: &[],
     };
 

@@ -70,6 +70,18 @@ impl Settings {
         u64::try_from(of_home * homes).unwrap_or(u64::MAX)
     }
 
+    /// The sessions that several processes have beside each other, the login's and one to replace another included; none for a
+    /// process alone, which does with what it gets.
+    pub(super) fn sessions_together(&self) -> u64 {
+        let together = match &self.isolation {
+            Isolation::Process(processes) if processes.count > 1 => {
+                processes.count * (self.sessions() + 2)
+            }
+            _ => 0,
+        };
+        u64::try_from(together).unwrap_or(u64::MAX)
+    }
+
     /// Reads the PIN.
     pub fn pin(&self) -> Result<Pin, HsmError> {
         let file = &self.pin_file;

@@ -54,7 +54,9 @@ impl Worker {
                 self.unwrap_dek(kek, aad, wrapped).map(Answer::Dek)
             }
             Request::Sign { digest } => self.sign(digest).map(Answer::Signature),
-            Request::Probe => self.probe().map(|()| Answer::Sound),
+            Request::Probe => {
+                self.generation.stir().and_then(|()| self.probe()).map(|()| Answer::Sound)
+            }
         };
         if let (Ok(_), Some(kek)) = (&answer, request.proves()) {
             self.generation.prove(kek);
@@ -146,7 +148,8 @@ impl Worker {
         })??;
         for (dek, before) in deks.iter().zip(&opened) {
             let Some(before) = before else { continue };
-            if self.unwrap_dek(from, &dek.from, &dek.wrapped)?.expose() != before.expose() {
+            let again = self.unwrap_dek(from, &dek.from, &dek.wrapped).map_err(of_the_module)?;
+            if again.expose() != before.expose() {
                 return Err(HsmError::misbehaved("a DEK opens one way and another"));
             }
         }
@@ -183,10 +186,10 @@ impl Worker {
         aad: &[u8],
         block: &[u8; Dek::LEN],
     ) -> Result<(), HsmError> {
-        if *wrapped.open(&self.session, key, aad)? == *block {
-            Ok(())
-        } else {
-            Err(HsmError::misbehaved("a DEK changed when it was wrapped"))
+        match wrapped.open(&self.session, key, aad) {
+            Ok(opened) if *opened == *block => Ok(()),
+            Err(error) if !error.may_be_of_data() => Err(error),
+            _ => Err(HsmError::misbehaved("a DEK changed when it was wrapped")),
         }
     }
 
@@ -195,10 +198,12 @@ impl Worker {
     }
 }
 
-/// What does not open as soon as it is made was not changed by anybody else.
+/// What does not open as soon as it is made, or has just opened, was not changed by anybody else.
 fn of_the_module(error: HsmError) -> HsmError {
     match error {
-        HsmError::Tampered(_) => HsmError::misbehaved("a KEK changed when it was wrapped"),
+        HsmError::Tampered(_) => {
+            HsmError::misbehaved("what it has just made or read does not open")
+        }
         error => error,
     }
 }

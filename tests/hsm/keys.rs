@@ -293,6 +293,13 @@ async fn what_takes_longer_than_a_shredding_waits_is_not_revealed() {
         assert_eq!(system.reveal("acme", &id, None).await.code(), code, "{delay_us}");
     }
     assert!(service.log().contains("the reveal took too long"), "{}", service.log());
+    // Nor is what was there in time, in an answer that was not.
+    service.faults.set("function=C_Decrypt delay_us=700000").unwrap();
+    let reveal = "userSecretData(userSecretId: $id, domainId: \"acme\") { data }";
+    let both = format!("query($id: ID!) {{ first: {reveal} second: {reveal} }}");
+    let answer = system.gql(&both, json!({ "id": id })).await;
+    assert_eq!(answer.code(), "UNAVAILABLE");
+    assert!(!answer.text.contains("\"first\":{"), "{}", answer.text);
     service.stop();
 }
 

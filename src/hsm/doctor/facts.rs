@@ -84,10 +84,13 @@ pub(super) fn mechanisms(pkcs11: &Pkcs11, slot: Slot) -> Finding {
 const LEAST_SESSIONS: u64 = 3;
 
 /// `most` is how many the service may have open at a time.
-pub(super) fn sessions(cap: Limit, most: u64) -> Finding {
+///
+/// `together` is what several processes need beside each other: the first takes all that it wants.
+pub(super) fn sessions(cap: Limit, most: u64, together: u64) -> Finding {
+    let least = LEAST_SESSIONS.max(together);
     match cap {
-        Limit::Max(cap) if cap < LEAST_SESSIONS => Finding::Lacks(format!(
-            "the token allows {cap} at a time, and a process needs {LEAST_SESSIONS}"
+        Limit::Max(cap) if cap < least => Finding::Lacks(format!(
+            "the token allows {cap} at a time, and {least} are needed: lower hsm.processes or hsm.sessions"
         )),
         Limit::Max(cap) if cap < most => Finding::Differs(format!(
             "the token allows {cap} at a time, and the service may want {most}: it does with fewer, and has none for a moment \
@@ -167,10 +170,13 @@ mod tests {
 
     #[test]
     fn a_cap_on_sessions_is_held_against_what_may_be_needed() {
-        assert!(matches!(sessions(Limit::Max(2), 8), Finding::Lacks(why) if why.contains("2")));
-        assert!(matches!(sessions(Limit::Max(7), 8), Finding::Differs(why) if why.contains("7")));
-        assert!(matches!(sessions(Limit::Max(8), 8), Finding::Good(_)));
-        assert!(matches!(sessions(Limit::Infinite, 8), Finding::Good(_)));
-        assert!(matches!(sessions(Limit::Unavailable, 8), Finding::Differs(_)));
+        assert!(matches!(sessions(Limit::Max(2), 8, 0), Finding::Lacks(why) if why.contains("2")));
+        assert!(
+            matches!(sessions(Limit::Max(7), 8, 0), Finding::Differs(why) if why.contains("7"))
+        );
+        assert!(matches!(sessions(Limit::Max(7), 12, 8), Finding::Lacks(why) if why.contains("8")));
+        assert!(matches!(sessions(Limit::Max(8), 8, 0), Finding::Good(_)));
+        assert!(matches!(sessions(Limit::Infinite, 8, 0), Finding::Good(_)));
+        assert!(matches!(sessions(Limit::Unavailable, 8, 0), Finding::Differs(_)));
     }
 }
