@@ -102,7 +102,10 @@ impl Keeper {
                     return if is_first { None } else { self.wait(None) };
                 }
                 tracing::warn!(%error, "the HSM is away; trying again");
-                self.desk.away(HsmError::Away(error.to_string()));
+                self.desk.away(match error {
+                    HsmError::Away(_) => error,
+                    error => HsmError::Away(error.to_string()),
+                });
                 self.pause = LONGEST.min(self.pause * 2);
                 self.wait(Some(self.pause))
             }
