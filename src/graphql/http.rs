@@ -152,7 +152,7 @@ async fn answer(
     graphql.set_parsed_query(Arc::unwrap_or_clone(document));
     let response = face.schema.execute(graphql).await;
     if revealing.is_over() {
-        return Answer::refusal(StatusCode::OK, too_late());
+        return Answer::refusal(StatusCode::SERVICE_UNAVAILABLE, too_late());
     }
     // Without data nothing was executed: the request itself was at fault.
     let executed = response.is_ok() || !response.errors.iter().all(|error| error.path.is_empty());
